@@ -1,0 +1,3 @@
+module weft/gopeer
+
+go 1.24

@@ -1,0 +1,20 @@
+//! The parts of the example programs that are worth testing on their own; the programs
+//! themselves are in `src/bin`, one file each, and only read arguments and print.
+//!
+//! Everything here must be called on a goroutine unless it takes a `Runtime`: it is plain,
+//! blocking-looking Rust over `go!` and channels, as a user of the runtime would write it.
+//!
+//! What `copy_semantics` shows cannot be undone by accident: a value that was moved into a
+//! channel is gone for its sender, and the compiler says so.
+//!
+//! ```compile_fail,E0382
+//! let (tx, _rx) = channels::bounded(1);
+//! let name = String::from("ten");
+//! tx.send(name).unwrap();
+//! println!("{name}"); // borrow of moved value
+//! ```
+
+pub mod pipeline;
+pub mod prime_sieve;
+pub mod skynet;
+pub mod wordcount;

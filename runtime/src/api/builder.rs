@@ -1,0 +1,259 @@
+//! How a runtime is asked for: the builder, and what the environment has to say.
+
+use crate::api::runtime::Runtime;
+use crate::sched::{Config, OnPanic, Sched, StartError};
+use crate::stack::{DEFAULT_STACK_SIZE, StackGuard};
+use std::time::Duration;
+
+/// Default bound on the number of threads of a runtime, blocked ones included.
+pub const DEFAULT_MAX_THREADS: usize = 512;
+
+/// A runtime to be started, with other settings than [`start`] gives.
+///
+/// ```
+/// let rt = runtime::Builder::new()
+///     .procs(2)
+///     .stack_size(64 * 1024)
+///     .name("worker")
+///     .build()
+///     .unwrap();
+/// assert_eq!(rt.run(|| 6 * 7), 42);
+/// ```
+///
+/// # Environment
+///
+/// * `RUNTIME_PROCS=n` is the number of Ps of a runtime that was asked for with 0.
+/// * `RUNTIME_DEBUG=key=value,...`: `schedtrace=MS` prints a `SCHED` line to standard error every
+///   so many milliseconds, `scheddetail=1` adds the P, M and G lines to each, `migrate=always`
+///   moves every goroutine to another thread at each wake (a test mode, and slow).
+/// * `RUNTIME_STACK_GUARD=marker|mprotect` overrides [`StackGuard::Auto`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder starts nothing until `build`"]
+pub struct Builder {
+    procs: usize,
+    stack_size: usize,
+    stack_guard: StackGuard,
+    max_threads: usize,
+    name: String,
+    on_panic: OnPanic,
+    pin_started: bool,
+}
+
+impl Default for Builder {
+    fn default() -> Builder {
+        Builder::new()
+    }
+}
+
+impl Builder {
+    /// The settings of [`start`] with 0 Ps.
+    pub fn new() -> Builder {
+        Builder {
+            procs: 0,
+            stack_size: DEFAULT_STACK_SIZE,
+            stack_guard: StackGuard::Auto,
+            max_threads: DEFAULT_MAX_THREADS,
+            name: "weft".into(),
+            on_panic: OnPanic::Report,
+            pin_started: false,
+        }
+    }
+
+    /// Number of Ps: how many goroutines run at the same time. 0 means one per usable CPU: the
+    /// smaller of the thread's affinity and the cgroup's CPU quota, or `RUNTIME_PROCS`.
+    pub fn procs(mut self, n: usize) -> Builder {
+        self.procs = n;
+        self
+    }
+
+    /// Size of each goroutine's stack in bytes, its guard page included; rounded up to a power of
+    /// two. It costs address space; memory is used as it is touched, in pages of 4 KiB.
+    pub fn stack_size(mut self, bytes: usize) -> Builder {
+        self.stack_size = bytes;
+        self
+    }
+
+    /// How stacks are guarded.
+    pub fn stack_guard(mut self, guard: StackGuard) -> Builder {
+        self.stack_guard = guard;
+        self
+    }
+
+    /// Most threads that run goroutines, those included that a goroutine blocks. At the bound
+    /// nothing is lost: goroutines wait until a thread comes back.
+    pub fn max_threads(mut self, n: usize) -> Builder {
+        self.max_threads = n;
+        self
+    }
+
+    /// Name of the runtime: its threads are called `name-m0`, `name-m1`, ..., `name-mon`.
+    pub fn name(mut self, name: impl Into<String>) -> Builder {
+        self.name = name.into();
+        self
+    }
+
+    /// What to do when a goroutine panics.
+    pub fn on_panic(mut self, what: OnPanic) -> Builder {
+        self.on_panic = what;
+        self
+    }
+
+    /// Keeps each goroutine on the thread where it first ran; only goroutines that have not run
+    /// yet move to other threads. For code that keeps values of a thread across a wait (see
+    /// docs/soundness.md), at the price of balance: a thread that is blocked holds up all the
+    /// goroutines that started on it.
+    pub fn pin_started(mut self, pin: bool) -> Builder {
+        self.pin_started = pin;
+        self
+    }
+
+    /// Starts the runtime.
+    ///
+    /// # Errors
+    /// If a number is out of range, an environment variable makes no sense, or the system gives
+    /// no memory or no thread; the text says what to do.
+    pub fn build(self) -> Result<Runtime, StartError> {
+        let mut config = Config {
+            procs: match self.procs {
+                0 => default_procs()?,
+                n => n,
+            },
+            stack_size: self.stack_size,
+            stack_guard: self.stack_guard,
+            max_threads: self.max_threads,
+            name: self.name,
+            on_panic: self.on_panic,
+            pin_started: self.pin_started,
+            schedtrace: None,
+            scheddetail: false,
+            migrate: false,
+        };
+        if let Some(guard) = env("RUNTIME_STACK_GUARD")?
+            && config.stack_guard == StackGuard::Auto
+        {
+            config.stack_guard = match guard.as_str() {
+                "marker" => StackGuard::Marker,
+                "mprotect" => StackGuard::Mprotect,
+                _ => return Err(nonsense("RUNTIME_STACK_GUARD", &guard, "marker or mprotect")),
+            };
+        }
+        if let Some(debug) = env("RUNTIME_DEBUG")? {
+            read_debug(&debug, &mut config)?;
+        }
+        Ok(Runtime::new(Sched::start(config)?))
+    }
+}
+
+/// Starts a runtime with `n_procs` Ps; 0 means one per usable CPU (see [`Builder::procs`]).
+///
+/// The first runtime that runs is the default one, which [`spawn`](crate::spawn()) and
+/// [`go!`](crate::go!) use on plain threads.
+///
+/// ```
+/// let rt = runtime::start(2);
+/// let sum: u32 = rt.run(|| {
+///     let handles: Vec<_> = (1..=10).map(|n| runtime::go!(move || n * n)).collect();
+///     handles.into_iter().map(|h| h.join().unwrap()).sum()
+/// });
+/// assert_eq!(sum, 385);
+/// ```
+///
+/// # Panics
+/// If the runtime cannot start; [`Builder::build`] gives an error instead.
+pub fn start(n_procs: usize) -> Runtime {
+    match Builder::new().procs(n_procs).build() {
+        Ok(rt) => rt,
+        Err(e) => panic!("cannot start the runtime: {e}"),
+    }
+}
+
+fn nonsense(key: &str, value: &str, want: &str) -> StartError {
+    StartError(format!("{key}={value} makes no sense: {want} is wanted"))
+}
+
+fn env(key: &str) -> Result<Option<String>, StartError> {
+    match std::env::var(key) {
+        Ok(s) if s.is_empty() => Ok(None),
+        Ok(s) => Ok(Some(s)),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(s)) => Err(nonsense(key, &s.to_string_lossy(), "text")),
+    }
+}
+
+/// One P per usable CPU, unless the environment says otherwise.
+fn default_procs() -> Result<usize, StartError> {
+    if let Some(s) = env("RUNTIME_PROCS")? {
+        return match s.parse() {
+            Ok(n) if n > 0 => Ok(n),
+            _ => Err(nonsense("RUNTIME_PROCS", &s, "a number above 0")),
+        };
+    }
+    // Affinity and the quotas of the cgroup and its ancestors.
+    Ok(std::thread::available_parallelism().map_or(1, |n| n.get()))
+}
+
+fn read_debug(debug: &str, config: &mut Config) -> Result<(), StartError> {
+    for item in debug.split(',').filter(|s| !s.is_empty()) {
+        let (key, value) = item.split_once('=').unwrap_or((item, ""));
+        match key {
+            "schedtrace" => match value.parse() {
+                Ok(0) => config.schedtrace = None,
+                Ok(ms) => config.schedtrace = Some(Duration::from_millis(ms)),
+                Err(_) => return Err(nonsense("RUNTIME_DEBUG", item, "schedtrace=MILLISECONDS")),
+            },
+            "scheddetail" => match value {
+                "0" => config.scheddetail = false,
+                "1" => config.scheddetail = true,
+                _ => return Err(nonsense("RUNTIME_DEBUG", item, "scheddetail=0 or 1")),
+            },
+            "migrate" => match value {
+                "always" => config.migrate = true,
+                _ => return Err(nonsense("RUNTIME_DEBUG", item, "migrate=always")),
+            },
+            _ => {
+                return Err(nonsense(
+                    "RUNTIME_DEBUG",
+                    item,
+                    "schedtrace=MS, scheddetail=1 or migrate=always",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config {
+            procs: 1,
+            stack_size: DEFAULT_STACK_SIZE,
+            stack_guard: StackGuard::Auto,
+            max_threads: 1,
+            name: String::new(),
+            on_panic: OnPanic::Report,
+            pin_started: false,
+            schedtrace: None,
+            scheddetail: false,
+            migrate: false,
+        }
+    }
+
+    #[test]
+    fn debug_settings_are_read() {
+        let mut c = config();
+        read_debug("schedtrace=250,scheddetail=1,migrate=always", &mut c).unwrap();
+        assert_eq!(c.schedtrace, Some(Duration::from_millis(250)));
+        assert!(c.scheddetail && c.migrate);
+    }
+
+    #[test]
+    fn nonsense_is_refused_by_name() {
+        for bad in ["schedtrace=x", "scheddetail=2", "migrate", "foo=1"] {
+            let e = read_debug(bad, &mut config()).unwrap_err();
+            assert!(e.to_string().contains(bad), "{e}");
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Spawning, and waiting for what was spawned.
+
+use crate::api::runtime::default_sched;
+use crate::g::join::Released;
+use crate::g::parker::Token;
+use crate::g::status::WaitReason;
+use crate::g::task::JoinError;
+use crate::g::{G, GoroutineId};
+use crate::sched::{Spawned, Window, free_g, spawn_outside, unwind_now};
+use crate::park::Interrupt;
+use crate::sync::Ordering;
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::panic::Location;
+use std::ptr;
+
+/// Spawns a goroutine: into the caller's own runtime on a goroutine, into the default one (the
+/// first that runs) on a plain thread. The macro [`go!`](crate::go!) is the same with more forms.
+///
+/// A goroutine may move between threads at every wait. Values that are tied to a thread must not
+/// live across one: see docs/soundness.md.
+///
+/// ```
+/// let rt = runtime::start(2);
+/// rt.run(|| {
+///     let h = runtime::spawn(|| "done");
+///     assert_eq!(h.join().unwrap(), "done");
+/// });
+/// ```
+///
+/// # Panics
+/// On a plain thread, if no runtime runs.
+#[track_caller]
+#[inline]
+pub fn spawn<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    spawn_named(None, f)
+}
+
+/// What `go!(name = ...)` expands to.
+#[doc(hidden)]
+#[track_caller]
+#[inline]
+pub fn spawn_named<F, T>(name: Option<Box<str>>, f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let with = Spawned {
+        site: Location::caller(),
+        name,
+        scope: ptr::null(),
+    };
+    // SAFETY: f borrows nothing.
+    unsafe { spawn_unchecked(with, f) }
+}
+
+/// # Safety
+/// What `f` borrows outlives the goroutine.
+#[inline]
+pub(crate) unsafe fn spawn_unchecked<F, T>(with: Spawned, f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T,
+{
+    // SAFETY: the caller's promise.
+    match unsafe { crate::sched::spawn(with, f) } {
+        // SAFETY: the G is new, and its result is a T.
+        Ok(g) => unsafe { JoinHandle::new(g) },
+        // SAFETY: the caller's promise.
+        Err((with, f)) => unsafe { spawn_from_thread(with, f) },
+    }
+}
+
+/// # Safety
+/// What `f` borrows outlives the goroutine.
+#[cold]
+unsafe fn spawn_from_thread<F, T>(with: Spawned, f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T,
+{
+    let Some(sched) = default_sched() else {
+        panic!(
+            "no runtime runs: a goroutine can be spawned on a plain thread only while there is one \
+             (keep what runtime::start returned)"
+        );
+    };
+    // SAFETY: the caller's promise.
+    match unsafe { spawn_outside(&sched, with, f) } {
+        // SAFETY: the G is new, and its result is a T.
+        Ok(g) => unsafe { JoinHandle::new(g) },
+        Err(_) => panic!("the runtime is shutting down and takes no new goroutine"),
+    }
+}
+
+/// The handle on a goroutine's end. Dropping it detaches the goroutine, which goes on by itself;
+/// its result is then dropped when it ends.
+pub struct JoinHandle<T> {
+    g: *const G,
+    _result: PhantomData<T>,
+}
+
+// SAFETY: what moves to the joiner is the result.
+unsafe impl<T: Send> Send for JoinHandle<T> {}
+// SAFETY: through a shared handle only atomic and read-only fields are read.
+unsafe impl<T: Send> Sync for JoinHandle<T> {}
+
+impl<T> JoinHandle<T> {
+    /// # Safety
+    /// `g` is a new goroutine whose result is a `T`, and this is its only handle.
+    #[inline]
+    pub(crate) unsafe fn new(g: *const G) -> JoinHandle<T> {
+        JoinHandle {
+            g,
+            _result: PhantomData,
+        }
+    }
+
+    fn g(&self) -> &G {
+        // SAFETY: a G is not freed while its handle exists.
+        unsafe { &*self.g }
+    }
+
+    /// Waits for the goroutine to finish and returns what it returned. A goroutine parks, a plain
+    /// thread blocks.
+    ///
+    /// # Errors
+    /// If it panicked, was cancelled by the shutdown of its runtime, or got no stack.
+    ///
+    /// # Panics
+    /// If a goroutine joins itself.
+    #[inline]
+    pub fn join(self) -> Result<T, JoinError> {
+        if !self.g().join.is_done() && !self.wait(Interrupt::Allowed) {
+            // Interrupted while it unwinds already: there is nothing more to wait for.
+            return Err(JoinError::Cancelled);
+        }
+        self.take()
+    }
+
+    /// As `join`, for a wait that something's safety depends on.
+    pub(crate) fn join_blocking(self) -> Result<T, JoinError> {
+        if !self.g().join.is_done() {
+            self.wait(Interrupt::Forbidden);
+        }
+        self.take()
+    }
+
+    /// The goroutine has finished, and the handle is the last that knows of it.
+    #[inline]
+    fn take(self) -> Result<T, JoinError> {
+        let g = ManuallyDrop::new(self).g;
+        // SAFETY: DONE was read with Acquire and HANDLE is ours: G and result belong to us.
+        unsafe {
+            let result = (*g).task.take_result::<T>();
+            free_g(g);
+            result
+        }
+    }
+
+    /// False if the wait was interrupted.
+    #[inline]
+    fn wait(&self, interrupt: Interrupt) -> bool {
+        let g = self.g();
+        loop {
+            let window = Window::enter();
+            if let Some(me) = window.g()
+                && ptr::eq(me, g)
+            {
+                drop(window);
+                panic!("a goroutine cannot join itself: it would wait for ever");
+            }
+            let waiter = window.waiter();
+            // SAFETY: the commit publishes the waiter by one atomic word; a stale waiter is
+            // harmless there.
+            let (window, token) =
+                unsafe { window.park(WaitReason::Join, interrupt, || g.join.register(waiter)) };
+            drop(window);
+            if g.join.is_done() {
+                return true;
+            }
+            if token == Token::INTERRUPTED {
+                if std::thread::panicking() {
+                    return false;
+                }
+                unwind_now();
+            }
+        }
+    }
+
+    /// Whether the goroutine has finished: `join` will not wait.
+    pub fn is_finished(&self) -> bool {
+        self.g().join.is_done()
+    }
+
+    /// Number of the goroutine.
+    pub fn id(&self) -> GoroutineId {
+        self.g().id()
+    }
+
+    /// Its name, if it was given one.
+    pub fn name(&self) -> Option<String> {
+        // SAFETY: a G is not freed while its handle exists.
+        unsafe { self.g().name() }.map(str::to_owned)
+    }
+
+    /// Ends a scope's handle that nobody joined: as a drop, but says whether what it dropped was
+    /// the report of a panic.
+    pub(crate) fn release_checked(self) -> bool {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: this is the end of the handle.
+        unsafe { release(this.g, |g| {
+            // SAFETY: a result of type T is stored, and ours.
+            matches!((*g).task.take_result::<T>(), Err(JoinError::Panicked(_)))
+        }) }
+    }
+}
+
+/// The handle ends: leaves the goroutine to itself, or cleans up after it. `drop_result` drops a
+/// stored result.
+///
+/// # Safety
+/// The handle is not used afterwards.
+unsafe fn release(g: *const G, drop_result: impl FnOnce(*const G) -> bool) -> bool {
+    // SAFETY: a G is not freed while its handle exists.
+    match unsafe { (*g).join.release() } {
+        Released::Detached => false,
+        Released::DropResult => drop_result(g),
+        Released::Free { drop_result: stored } => {
+            let was_panic = stored && drop_result(g);
+            // SAFETY: finished, and the handle was the last that knew of it.
+            unsafe { free_g(g) };
+            was_panic
+        }
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: this is the end of the handle; a stored result is ours.
+        unsafe {
+            release(self.g, |g| {
+                (*g).task.drop_result();
+                false
+            });
+        }
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle")
+            .field("id", &self.id().as_u64())
+            .field("name", &self.name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A goroutine as it sees itself.
+#[derive(Clone, Debug)]
+pub struct Goroutine {
+    id: GoroutineId,
+    name: Option<String>,
+    site: &'static Location<'static>,
+}
+
+impl Goroutine {
+    /// Its number.
+    pub fn id(&self) -> GoroutineId {
+        self.id
+    }
+
+    /// Its name, if it was given one.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Where it was spawned.
+    pub fn spawn_site(&self) -> &'static Location<'static> {
+        self.site
+    }
+}
+
+/// The calling goroutine; `None` on a plain thread.
+///
+/// ```
+/// assert!(runtime::current().is_none());
+/// let rt = runtime::start(1);
+/// rt.run(|| {
+///     let h = runtime::go!(name = "reader", || runtime::current().unwrap().name().unwrap().to_owned());
+///     assert_eq!(h.join().unwrap(), "reader");
+/// });
+/// ```
+pub fn current() -> Option<Goroutine> {
+    // SAFETY: the calling thread's own M, or null.
+    let m = unsafe { crate::m::current().as_ref() }?;
+    // SAFETY: the goroutine that runs here is the caller, so it is not finished.
+    unsafe {
+        let g = m.curg.load(Ordering::Relaxed).as_ref()?;
+        Some(Goroutine {
+            id: g.id(),
+            name: g.name().map(str::to_owned),
+            site: g.site(),
+        })
+    }
+}

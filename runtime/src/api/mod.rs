@@ -1,0 +1,9 @@
+//! What users call. Each file is one topic; nothing here decides anything that the scheduler
+//! should decide.
+
+pub(crate) mod builder;
+pub(crate) mod calls;
+pub(crate) mod go;
+pub(crate) mod join;
+pub(crate) mod runtime;
+pub(crate) mod scope;

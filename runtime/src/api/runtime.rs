@@ -1,0 +1,260 @@
+//! The handle on a runtime, and the table of runtimes that are up.
+
+use crate::api::join::JoinHandle;
+use crate::g::task::JoinError;
+use crate::m::current;
+use crate::sched::{Sched, Spawned, Unfinished, spawn_outside};
+use crate::sync::{Mutex, Ordering};
+use std::fmt;
+use std::panic::Location;
+use std::ptr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the drop of a [`Runtime`] waits for goroutines that neither finish nor come back into
+/// the runtime.
+pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running scheduler with its threads. Dropping it shuts it down, as [`Runtime::shutdown`].
+#[derive(Debug)]
+pub struct Runtime {
+    sched: Arc<Sched>,
+}
+
+impl fmt::Debug for Sched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sched")
+            .field("name", &self.config.name)
+            .field("procs", &self.config.procs)
+            .field("goroutines", &self.num_goroutines())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runtimes that are up, in the order in which they started: the first is the default one.
+static UP: Mutex<Vec<Arc<Sched>>> = Mutex::new(Vec::new());
+
+/// The runtime of plain threads.
+pub(crate) fn default_sched() -> Option<Arc<Sched>> {
+    UP.lock().first().cloned()
+}
+
+/// The runtime of the calling goroutine, or the default one on a plain thread.
+pub(crate) fn with_sched<T>(f: impl FnOnce(&Sched) -> T) -> Option<T> {
+    // SAFETY: the calling thread's own M, or null; an M keeps its runtime alive.
+    match unsafe { current().as_ref() } {
+        // SAFETY: as above.
+        Some(m) => Some(f(unsafe { Sched::of_m(m) })),
+        None => default_sched().map(|s| f(&s)),
+    }
+}
+
+/// A runtime could not be stopped: these goroutines neither finished nor came back into the
+/// runtime in time. Their threads, and the memory that they use, live on until they do.
+#[derive(Debug)]
+pub struct ShutdownError(Unfinished);
+
+impl ShutdownError {
+    /// How many goroutines are left.
+    pub fn unfinished(&self) -> u64 {
+        self.0.count
+    }
+}
+
+impl fmt::Display for ShutdownError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} goroutine(s) did not end: {}",
+            self.0.count,
+            self.0.who.join(", ")
+        )?;
+        if self.0.count > self.0.who.len() as u64 {
+            f.write_str(", ...")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ShutdownError {}
+
+impl Runtime {
+    pub(crate) fn new(sched: Arc<Sched>) -> Runtime {
+        UP.lock().push(Arc::clone(&sched));
+        Runtime { sched }
+    }
+
+    /// Runs `f` as a goroutine and returns what it returns. The calling thread is blocked
+    /// meanwhile, so `f` may borrow from it. Goroutines that `f` spawned and that still run when
+    /// it returns go on until the runtime is shut down.
+    ///
+    /// ```
+    /// let rt = runtime::start(1);
+    /// let mut words = vec!["b", "a"];
+    /// rt.run(|| words.sort());
+    /// assert_eq!(words, ["a", "b"]);
+    /// ```
+    ///
+    /// # Panics
+    /// If `f` panics, with its payload. If there is no memory for its stack. If it is called on a
+    /// goroutine: there, call `f` itself, or spawn and join it.
+    #[track_caller]
+    pub fn run<F, T>(&self, f: F) -> T
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
+    {
+        assert!(
+            current().is_null(),
+            "Runtime::run was called on a goroutine, which would block its thread: \
+             use go! and join there, or call the closure itself"
+        );
+        // SAFETY: `join_blocking` returns only when the goroutine has finished, so what f
+        // borrows outlives it.
+        let handle = unsafe { self.spawn_unchecked(Location::caller(), f) };
+        match handle.join_blocking() {
+            Ok(value) => value,
+            Err(JoinError::Panicked(payload)) => std::panic::resume_unwind(payload),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    /// Spawns a goroutine into this runtime, from anywhere. See [`spawn`](crate::spawn()).
+    #[track_caller]
+    pub fn spawn<F, T>(&self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        // SAFETY: f borrows nothing.
+        unsafe { self.spawn_unchecked(Location::caller(), f) }
+    }
+
+    /// # Safety
+    /// What `f` borrows outlives the goroutine.
+    unsafe fn spawn_unchecked<F, T>(&self, site: &'static Location<'static>, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T,
+    {
+        let mut with = Spawned {
+            site,
+            name: None,
+            scope: ptr::null(),
+        };
+        let mut f = f;
+        // SAFETY: the calling thread's own M, or null.
+        let here = unsafe { current().as_ref() }
+            .is_some_and(|m| ptr::eq(m.sched, Arc::as_ptr(&self.sched).cast()));
+        if here {
+            // SAFETY: the caller's promise.
+            match unsafe { crate::sched::spawn(with, f) } {
+                // SAFETY: the G is new, and its result is a T.
+                Ok(g) => return unsafe { JoinHandle::new(g) },
+                Err(back) => (with, f) = back,
+            }
+        }
+        // SAFETY: the caller's promise.
+        match unsafe { spawn_outside(&self.sched, with, f) } {
+            // SAFETY: the G is new, and its result is a T.
+            Ok(g) => unsafe { JoinHandle::new(g) },
+            Err(_) => panic!("the runtime is shutting down and takes no new goroutine"),
+        }
+    }
+
+    /// The scheduler's state as text, while it runs: Go's `SCHED` line, and with `detail` a line
+    /// for each P, M and G. From any thread.
+    ///
+    /// ```
+    /// let rt = runtime::start(2);
+    /// assert!(rt.schedtrace(false).contains("gomaxprocs=2"));
+    /// ```
+    pub fn schedtrace(&self, detail: bool) -> String {
+        self.sched.schedtrace(detail)
+    }
+
+    /// Number of Ps.
+    pub fn num_procs(&self) -> usize {
+        self.sched.ps().len()
+    }
+
+    /// Goroutines of this runtime that have not finished.
+    pub fn num_goroutines(&self) -> usize {
+        self.sched.num_goroutines() as usize
+    }
+
+    /// Shuts down: nothing new starts; a goroutine that waits is unwound, so that its destructors
+    /// run; one that runs ends at its next call into the runtime; one that has not started is
+    /// dropped. Waits until all have ended, then ends the threads and gives all memory back.
+    /// Goroutines that do not come back within [`SHUTDOWN_PATIENCE`] are named on standard error
+    /// and left behind, with what they use.
+    ///
+    /// # Panics
+    /// If it is called on one of the runtime's own goroutines, which cannot wait for itself: drop
+    /// a runtime on the thread that started it. (It then stops by itself.)
+    pub fn shutdown(self) {
+        drop(self);
+    }
+
+    /// As [`Runtime::shutdown`], with a patience of the caller's choice.
+    ///
+    /// # Errors
+    /// If some goroutines had not ended in time.
+    ///
+    /// # Panics
+    /// As [`Runtime::shutdown`].
+    pub fn shutdown_timeout(self, patience: Duration) -> Result<(), ShutdownError> {
+        let result = self.stop(patience);
+        std::mem::forget(self.forget_sched());
+        result
+    }
+
+    /// Gives up the handle without a second shutdown.
+    fn forget_sched(self) -> impl Sized {
+        // SAFETY: read out once; the handle's own destructor does not run.
+        let sched = unsafe { ptr::read(&self.sched) };
+        std::mem::forget(self);
+        drop(sched);
+    }
+
+    fn stop(&self, patience: Duration) -> Result<(), ShutdownError> {
+        UP.lock().retain(|s| !Arc::ptr_eq(s, &self.sched));
+        // SAFETY: the calling thread's own M, or null.
+        if let Some(m) = unsafe { current().as_ref() } {
+            if ptr::eq(m.sched, Arc::as_ptr(&self.sched).cast()) {
+                self.sched.abandon();
+                assert!(
+                    std::thread::panicking(),
+                    "a runtime was dropped on one of its own goroutines, which cannot wait for \
+                     itself to end: drop it on the thread that started it"
+                );
+                return Ok(());
+            }
+            return crate::blocking(|| self.sched.shutdown(patience)).map_err(ShutdownError);
+        }
+        self.sched.shutdown(patience).map_err(ShutdownError)
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if let Err(e) = self.stop(SHUTDOWN_PATIENCE) {
+            eprintln!("weft: shutdown of \"{}\": {e}", self.sched.config.name);
+        }
+    }
+}
+
+/// Number of goroutines that have not finished, of the calling goroutine's runtime, or of the
+/// default one on a plain thread; 0 without a runtime.
+pub fn num_goroutines() -> usize {
+    with_sched(Sched::num_goroutines).unwrap_or(0) as usize
+}
+
+/// The id of the M that runs the caller, for tests that look at threads.
+#[doc(hidden)]
+pub fn current_m() -> Option<u32> {
+    // SAFETY: the calling thread's own M, or null.
+    unsafe { current().as_ref() }.map(|m| {
+        let _ = m.p.load(Ordering::Relaxed);
+        m.id
+    })
+}

@@ -1,0 +1,138 @@
+//! The word that the finishing goroutine and its join handle meet on.
+//!
+//! ```text
+//!   HANDLE   the join handle exists           cleared by the handle
+//!   RESULT   a result that needs dropping is  set by the goroutine, still on its stack
+//!            stored
+//!   DONE     the goroutine is off its stack   set by the scheduler
+//!   JOINER   somebody waits for DONE          set by the handle's owner, on its way to sleep
+//! ```
+//!
+//! Who owns the result: the goroutine until it sets RESULT; then the handle if HANDLE is still
+//! set, else the goroutine, which drops it. Who owns the G: the scheduler until DONE; then the
+//! handle if HANDLE is still set, else the scheduler, which frees it. Each question is decided by
+//! one read-modify-write on one word, so it has exactly one answer.
+
+use super::parker::{Waiter, WaiterCell};
+use crate::sync::Ordering;
+use crate::sync::atomic::AtomicU32;
+
+const HANDLE: u32 = 1;
+const RESULT: u32 = 2;
+const DONE: u32 = 4;
+const JOINER: u32 = 8;
+
+#[derive(Debug)]
+pub(crate) struct JoinWord {
+    word: AtomicU32,
+    joiner: WaiterCell,
+}
+
+/// Who drops the result that was just stored.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Stored {
+    /// The handle.
+    ByHandle,
+    /// The goroutine: its handle is gone.
+    ByGoroutine,
+}
+
+/// What the scheduler does with a finished goroutine.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Finished {
+    /// The handle is gone: free the G.
+    Free,
+    /// The G belongs to the handle; wake this waiter, if it is still there.
+    Wake(Waiter),
+    /// The G belongs to the handle, which nobody waits on.
+    Leave,
+}
+
+/// What a handle that goes away leaves to be done.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Released {
+    /// The goroutine still runs and owns everything.
+    Detached,
+    /// Drop the result; the scheduler frees the G.
+    DropResult,
+    /// Drop the result if `drop_result`, and free the G.
+    Free { drop_result: bool },
+}
+
+impl JoinWord {
+    pub(crate) fn new() -> JoinWord {
+        JoinWord {
+            word: AtomicU32::new(0),
+            joiner: WaiterCell::new(),
+        }
+    }
+
+    /// A new goroutine with a handle. Relaxed: published with the G.
+    #[inline]
+    pub(crate) fn reset(&self) {
+        self.word.store(HANDLE, Ordering::Relaxed);
+    }
+
+    /// A goroutine that never enters a queue: its result is there already.
+    pub(crate) fn reset_done(&self) {
+        self.word.store(HANDLE | RESULT | DONE, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn stored(&self) -> Stored {
+        // AcqRel: Release publishes the result to the handle; Acquire pairs with `release`.
+        if self.word.fetch_or(RESULT, Ordering::AcqRel) & HANDLE != 0 {
+            Stored::ByHandle
+        } else {
+            Stored::ByGoroutine
+        }
+    }
+
+    #[inline]
+    pub(crate) fn finish(&self) -> Finished {
+        // AcqRel: Release publishes the end of the goroutine (and a result without destructor)
+        // to the handle; Acquire pairs with `register` and `release`.
+        let before = self.word.fetch_or(DONE, Ordering::AcqRel);
+        if before & HANDLE == 0 {
+            Finished::Free
+        } else if before & JOINER != 0 {
+            // The handle may go away at any moment and the G with it: a stale waiter is harmless
+            // (see WaiterCell).
+            self.joiner.get().map_or(Finished::Leave, Finished::Wake)
+        } else {
+            Finished::Leave
+        }
+    }
+
+    #[inline]
+    pub(crate) fn release(&self) -> Released {
+        // AcqRel: Acquire pairs with `stored` and `finish`; Release orders what the handle's
+        // owner read before the G is reused.
+        let before = self.word.fetch_and(!HANDLE, Ordering::AcqRel);
+        let drop_result = before & RESULT != 0;
+        if before & DONE != 0 {
+            Released::Free { drop_result }
+        } else if drop_result {
+            Released::DropResult
+        } else {
+            Released::Detached
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_done(&self) -> bool {
+        // Acquire: pairs with the Release in `finish`.
+        self.word.load(Ordering::Acquire) & DONE != 0
+    }
+
+    /// Publishes who waits for DONE; false if there is nothing to wait for any more.
+    #[inline]
+    pub(crate) fn register(&self, waiter: Waiter) -> bool {
+        self.joiner.set(waiter);
+        // AcqRel: Release publishes `joiner`; Acquire pairs with `finish`.
+        self.word.fetch_or(JOINER, Ordering::AcqRel) & DONE == 0
+    }
+}

@@ -1,0 +1,175 @@
+//! The goroutine: its header, what it runs, how it is woken and joined, and the registry of all
+//! of them. Knows nothing of threads, processors and queues; the words that lead there are opaque
+//! here and typed by the rooms above.
+
+pub(crate) mod join;
+pub(crate) mod parker;
+pub(crate) mod registry;
+pub(crate) mod status;
+pub(crate) mod task;
+
+use crate::fiber::Fiber;
+use crate::sync::Ordering;
+use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
+use join::JoinWord;
+use parker::{Kind, Parker};
+use status::StatusWord;
+use std::cell::{Cell, UnsafeCell};
+use std::fmt;
+use std::panic::Location;
+use std::ptr;
+use task::Task;
+
+/// Number of a goroutine, unique in the process; never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GoroutineId(pub(crate) u64);
+
+impl GoroutineId {
+    /// The number itself.
+    pub fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for GoroutineId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// A goroutine. Lives in type-stable memory: freed Gs are reused as Gs (see [`registry`]), so a
+/// pointer to one stays a pointer to *a* G as long as any runtime or join handle exists.
+///
+/// The fields of the first cache line are what a park and a wake touch. "Owner" below is whoever
+/// the status says: the queue, the M that runs it, or the claimer of its parker.
+#[repr(C, align(64))]
+pub(crate) struct G {
+    /// First, so that a pointer to it is a pointer to the G.
+    pub(crate) parker: Parker,
+    pub(crate) status: StatusWord,
+    /// Whether a shutdown may end the current wait. Written by the goroutine before it parks.
+    pub(crate) interruptible: AtomicBool,
+    /// The fiber it runs on, from its first run until it finishes. Owner only.
+    pub(crate) fiber: Cell<Option<Fiber>>,
+    /// The M that runs it or last ran it (type `M` above). Written by that M.
+    pub(crate) m: AtomicPtr<()>,
+    /// The M that alone may run it, or null (type `M` above). Written by the goroutine.
+    pub(crate) locked_m: AtomicPtr<()>,
+    /// Next in the intrusive list (global queue, free list) that owns the G.
+    pub(crate) link: Cell<*mut G>,
+
+    /// Its runtime (type `Sched` above).
+    pub(crate) sched: AtomicPtr<()>,
+    pub(crate) id: AtomicU64,
+    /// Where it was spawned. Written before the G is published.
+    site: Cell<&'static Location<'static>>,
+    /// Written before the G is published, read-only until it is freed.
+    name: UnsafeCell<Option<Box<str>>>,
+    pub(crate) join: JoinWord,
+    /// How many thread locks it holds. The goroutine's own.
+    pub(crate) lock_depth: Cell<u32>,
+    /// The scope that waits for it (type `ScopeWord` above), or null. Written before the G is
+    /// published.
+    pub(crate) scope: Cell<*const ()>,
+    pub(crate) task: Task,
+}
+
+const _: () = assert!(size_of::<G>() <= 256, "a parked goroutine must stay small");
+
+// SAFETY: which thread may touch the non-atomic fields is said at each of them, and passes with
+// the ownership that queues and the parker hand over.
+unsafe impl Sync for G {}
+// SAFETY: as above.
+unsafe impl Send for G {}
+
+impl G {
+    fn blank() -> G {
+        G {
+            parker: Parker::new(Kind::Goroutine),
+            status: StatusWord::new(),
+            interruptible: AtomicBool::new(true),
+            fiber: Cell::new(None),
+            m: AtomicPtr::new(ptr::null_mut()),
+            locked_m: AtomicPtr::new(ptr::null_mut()),
+            link: Cell::new(ptr::null_mut()),
+            sched: AtomicPtr::new(ptr::null_mut()),
+            id: AtomicU64::new(0),
+            site: Cell::new(Location::caller()),
+            name: UnsafeCell::new(None),
+            join: JoinWord::new(),
+            lock_depth: Cell::new(0),
+            scope: Cell::new(ptr::null()),
+            task: Task::empty(),
+        }
+    }
+
+    /// Makes a goroutine of a free G, all but its task.
+    ///
+    /// # Safety
+    /// The caller owns the G, which is on no list.
+    #[inline]
+    pub(crate) unsafe fn init(
+        &self,
+        id: u64,
+        sched: *mut (),
+        site: &'static Location<'static>,
+        name: Option<Box<str>>,
+    ) {
+        self.id.store(id, Ordering::Relaxed);
+        // Relaxed: a walker of the registry that sees an older runtime here skips the G or finds
+        // it idle.
+        self.sched.store(sched, Ordering::Relaxed);
+        self.site.set(site);
+        // SAFETY: the caller owns the G. (A free G has no name: `clear` took it.)
+        unsafe { *self.name.get() = name };
+        self.scope.set(ptr::null());
+        self.join.reset();
+    }
+
+    pub(crate) fn id(&self) -> GoroutineId {
+        GoroutineId(self.id.load(Ordering::Relaxed))
+    }
+
+    /// # Safety
+    /// The G is not freed meanwhile: the caller is the goroutine itself, or holds its handle.
+    pub(crate) unsafe fn name(&self) -> Option<&str> {
+        // SAFETY: read-only from spawn to free.
+        unsafe { (*self.name.get()).as_deref() }
+    }
+
+    /// # Safety
+    /// As for [`G::name`].
+    pub(crate) unsafe fn site(&self) -> &'static Location<'static> {
+        self.site.get()
+    }
+
+    /// Drops what a finished goroutine still holds. To be called by whoever frees it.
+    ///
+    /// # Safety
+    /// The caller owns the G, which is finished.
+    #[inline]
+    pub(crate) unsafe fn clear(&self) {
+        self.status.freed();
+        // SAFETY: the caller owns the G.
+        unsafe {
+            if (*self.name.get()).is_some() {
+                *self.name.get() = None;
+            }
+        }
+    }
+
+    /// Writes `goroutine 7 "reader" (spawned at src/main.rs:3:5)`.
+    ///
+    /// # Safety
+    /// As for [`G::name`]. Async-signal-safe.
+    pub(crate) unsafe fn describe(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "goroutine {}", self.id())?;
+        // SAFETY: the caller's promise.
+        unsafe {
+            if let Some(name) = self.name() {
+                write!(out, " \"{name}\"")?;
+            }
+            write!(out, " (spawned at {})", self.site())
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The word by which a parked goroutine or thread is woken exactly once.
+//!
+//! # Protocol
+//!
+//! Whoever waits has a [`Parker`], which lives as long as the process (in type-stable memory), so
+//! a waker that comes too late touches valid memory and loses. Each wait is an *episode* with a
+//! number of its own:
+//!
+//! ```text
+//!   state   value            owner, and who may leave it
+//!   IDLE    (seq-1, t, FIRED) the waiter runs; only it may start an episode
+//!   ARMED   (seq,   0, ARMED) the waiter is off its stack (a goroutine) or about to block (a
+//!                             thread); whoever wins the compare-and-swap owns the wake-up
+//!   FIRED   (seq,   t, FIRED) one waker won, with token t; it, and nobody else, makes the
+//!                             waiter run again
+//! ```
+//!
+//! [`Parker::episode`] names the next episode without writing anything; wakers learn of it by
+//! whatever the waiter publishes (a sudog in a channel's queue). [`Parker::arm`] is called by the
+//! scheduler *after* the goroutine has left its stack and *before* its commit function publishes
+//! the waiter, so a waker can neither come too early nor resume a goroutine that still runs.
+//! [`Waiter::claim`] is one compare-and-swap on the exact (seq, ARMED) word. Two wakers (two
+//! arms of a select, a send and a deadline, a send and a shutdown) cannot both win; a waker of an
+//! earlier episode fails on the number, which wraps only after 2^32 parks of the same goroutine
+//! between a waker's look and its compare-and-swap.
+
+use crate::sync::Ordering;
+use crate::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
+use std::ptr::NonNull;
+
+const STATE_BITS: u64 = 2;
+const TOKEN_BITS: u64 = 30;
+const FIRED: u64 = 0;
+const ARMED: u64 = 1;
+
+/// What a wake-up carries to the waiter: which of several things it waited for has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token(u32);
+
+impl Token {
+    /// The runtime shuts down (or, later, the goroutine was cancelled): the wait is over without
+    /// what was waited for.
+    pub const INTERRUPTED: Token = Token((1 << TOKEN_BITS) - 1);
+    /// The commit function decided not to wait.
+    pub const NOT_PARKED: Token = Token((1 << TOKEN_BITS) - 2);
+    /// Largest value that [`Token::new`] takes.
+    pub const MAX: u32 = (1 << TOKEN_BITS) - 16;
+
+    /// A token of the caller's choice.
+    ///
+    /// # Panics
+    /// If `value` is above [`Token::MAX`].
+    #[inline]
+    pub const fn new(value: u32) -> Token {
+        assert!(value <= Token::MAX, "token out of range");
+        Token(value)
+    }
+
+    /// The number that [`Token::new`] was given.
+    #[inline]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+/// What kind of thing waits on a parker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Goroutine,
+    Thread,
+}
+
+/// The wake-up word of one goroutine or thread. The first field of what it belongs to, so that a
+/// pointer to it leads back there.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Parker {
+    word: AtomicU64,
+    kind: Kind,
+}
+
+const fn word(seq: u32, token: u32, state: u64) -> u64 {
+    ((seq as u64) << (STATE_BITS + TOKEN_BITS)) | ((token as u64) << STATE_BITS) | state
+}
+
+impl Parker {
+    pub(crate) fn new(kind: Kind) -> Parker {
+        Parker {
+            word: AtomicU64::new(word(0, 0, FIRED)),
+            kind,
+        }
+    }
+
+    /// Names the next episode. Only the waiter itself calls this.
+    #[inline]
+    pub(crate) fn episode(&self) -> Waiter {
+        // Relaxed: the waiter wrote the sequence number itself, or was woken by an operation
+        // that synchronised with it.
+        let seq = (self.word.load(Ordering::Relaxed) >> (STATE_BITS + TOKEN_BITS)) as u32;
+        Waiter {
+            parker: NonNull::from(self),
+            seq: seq.wrapping_add(1),
+        }
+    }
+
+    /// Opens the episode to wakers. Called when the waiter is off its stack, before it is
+    /// published.
+    #[inline]
+    pub(crate) fn arm(&self, waiter: Waiter) {
+        debug_assert_eq!(self.episode(), waiter);
+        // Release: what the waiter wrote before parking is visible to whoever claims it (the
+        // Acquire in `claim`), also when the claimer found the goroutine by a walk over all Gs.
+        self.word
+            .store(word(waiter.seq, 0, ARMED), Ordering::Release);
+    }
+
+    /// The token of the wake-up that ended the last episode.
+    #[inline]
+    pub(crate) fn token(&self) -> Token {
+        // Acquire: pairs with the Release in `claim`, for a thread that polls this word; a
+        // goroutine has synchronised through the run queue already.
+        let w = self.word.load(Ordering::Acquire);
+        debug_assert_eq!(w & ((1 << STATE_BITS) - 1), FIRED);
+        Token((w >> STATE_BITS) as u32 & ((1 << TOKEN_BITS) - 1))
+    }
+
+    /// Whether the last episode has ended.
+    pub(crate) fn fired(&self) -> bool {
+        // Acquire: pairs with the Release in `claim`.
+        self.word.load(Ordering::Acquire) & ((1 << STATE_BITS) - 1) == FIRED
+    }
+
+    /// The episode that is open to wakers now, if any: for those who find the waiter by a walk
+    /// over all goroutines and not by what it published.
+    pub(crate) fn armed(&self) -> Option<Waiter> {
+        // Acquire: pairs with the Release in `arm`.
+        let w = self.word.load(Ordering::Acquire);
+        (w & ((1 << STATE_BITS) - 1) == ARMED).then(|| Waiter {
+            parker: NonNull::from(self),
+            seq: (w >> (STATE_BITS + TOKEN_BITS)) as u32,
+        })
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
+/// One wait of one goroutine or plain thread, to be given to whoever shall end it. Any number of
+/// copies may be handed out (a select gives one to each of its channels); only one of them ends
+/// the wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiter {
+    parker: NonNull<Parker>,
+    seq: u32,
+}
+
+// SAFETY: parkers are never freed, and all access to them is atomic.
+unsafe impl Send for Waiter {}
+// SAFETY: as above.
+unsafe impl Sync for Waiter {}
+
+impl Waiter {
+    /// Takes the right to end this wait, with `token` as the reason that the waiter will see.
+    /// `None` if somebody else has ended it. The winner must call
+    /// [`Claimed::ready`], after it has released its locks.
+    #[inline]
+    pub fn claim(self, token: Token) -> Option<Claimed> {
+        let armed = word(self.seq, 0, ARMED);
+        let fired = word(self.seq, token.0, FIRED);
+        // AcqRel: Acquire pairs with the Release in `arm`; Release makes what the claimer wrote
+        // (the value at the waiter's `elem`) visible to a waiter that polls the word.
+        self.parker()
+            .word
+            .compare_exchange(armed, fired, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+            .then_some(Claimed(self.parker))
+    }
+
+    #[inline]
+    pub(crate) fn parker(&self) -> &Parker {
+        // SAFETY: parkers are never freed.
+        unsafe { self.parker.as_ref() }
+    }
+}
+
+/// A place where a waiter is published, and from which a reader may get an outdated or even a torn
+/// one without harm: a claim on it then fails, or at worst wakes a waiter that looks again.
+#[derive(Debug)]
+pub(crate) struct WaiterCell {
+    parker: AtomicPtr<Parker>,
+    seq: AtomicU32,
+}
+
+impl WaiterCell {
+    pub(crate) const fn new() -> WaiterCell {
+        WaiterCell {
+            parker: AtomicPtr::new(std::ptr::null_mut()),
+            seq: AtomicU32::new(0),
+        }
+    }
+
+    /// Relaxed: published by the word that says that there is a waiter.
+    pub(crate) fn set(&self, waiter: Waiter) {
+        self.parker
+            .store(waiter.parker.as_ptr(), Ordering::Relaxed);
+        self.seq.store(waiter.seq, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> Option<Waiter> {
+        Some(Waiter {
+            parker: NonNull::new(self.parker.load(Ordering::Relaxed))?,
+            seq: self.seq.load(Ordering::Relaxed),
+        })
+    }
+}
+
+/// The right and the duty to make a waiter run again.
+#[derive(Debug)]
+#[must_use = "a claimed waiter sleeps for ever unless `ready` is called"]
+pub struct Claimed(pub(crate) NonNull<Parker>);
+
+// SAFETY: a right over a parker, whose memory is never freed and accessed atomically.
+unsafe impl Send for Claimed {}

@@ -1,0 +1,176 @@
+//! All Gs of the process: where they come from, where they go back to, and the walk over them.
+//!
+//! Gs are allocated in chunks and never move. Ps keep free ones of their own and come here for
+//! batches; a handle that is dropped on a plain thread brings its G back here. Since every G that
+//! is not free is owned by some runtime or handle, the chunks can be freed when all Gs are free
+//! and no runtime is left: then nothing remains of a runtime that was shut down.
+
+use super::G;
+use crate::sync::Mutex;
+use std::ptr;
+
+/// Gs per chunk: 64 KiB each, so that a million goroutines are some 4,000 allocations.
+const CHUNK: usize = 256;
+
+struct Registry {
+    chunks: Vec<Box<[G]>>,
+    free: GList,
+    /// Runtimes that are up.
+    users: usize,
+}
+
+// SAFETY: the free list is only touched under the lock of the static below.
+unsafe impl Send for Registry {}
+
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
+    chunks: Vec::new(),
+    free: GList::new(),
+    users: 0,
+});
+
+/// A list of Gs, linked through the Gs themselves; first in, first out.
+#[derive(Debug)]
+pub(crate) struct GList {
+    head: *mut G,
+    tail: *mut G,
+    len: usize,
+}
+
+impl GList {
+    pub(crate) const fn new() -> GList {
+        GList {
+            head: ptr::null_mut(),
+            tail: ptr::null_mut(),
+            len: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// # Safety
+    /// The caller owns `g`, which is on no list, and passes it to the list's owner.
+    #[inline]
+    pub(crate) unsafe fn push_front(&mut self, g: *const G) {
+        // SAFETY: the caller owns g.
+        unsafe { (*g).link.set(self.head) };
+        self.head = g.cast_mut();
+        if self.tail.is_null() {
+            self.tail = self.head;
+        }
+        self.len += 1;
+    }
+
+    /// # Safety
+    /// As for [`GList::push_front`].
+    #[inline]
+    pub(crate) unsafe fn push_back(&mut self, g: *const G) {
+        let g = g.cast_mut();
+        // SAFETY: the caller owns g; the tail is on this list.
+        unsafe {
+            (*g).link.set(ptr::null_mut());
+            if self.tail.is_null() {
+                self.head = g;
+            } else {
+                (*self.tail).link.set(g);
+            }
+        }
+        self.tail = g;
+        self.len += 1;
+    }
+
+    #[inline]
+    pub(crate) fn pop_front(&mut self) -> Option<*const G> {
+        if self.head.is_null() {
+            return None;
+        }
+        let g = self.head;
+        // SAFETY: whatever is on the list is owned by it.
+        self.head = unsafe { (*g).link.get() };
+        if self.head.is_null() {
+            self.tail = ptr::null_mut();
+        }
+        self.len -= 1;
+        Some(g)
+    }
+
+    /// Moves all of `other` to the end of this list.
+    pub(crate) fn append(&mut self, other: &mut GList) {
+        if other.head.is_null() {
+            return;
+        }
+        if self.tail.is_null() {
+            self.head = other.head;
+        } else {
+            // SAFETY: the tail is on this list.
+            unsafe { (*self.tail).link.set(other.head) };
+        }
+        self.tail = other.tail;
+        self.len += other.len;
+        *other = GList::new();
+    }
+}
+
+/// A runtime starts: keep the chunks.
+pub(crate) fn enter() {
+    REGISTRY.lock().users += 1;
+}
+
+/// A runtime has ended, and its Ps have given their Gs back.
+pub(crate) fn leave() {
+    let mut r = REGISTRY.lock();
+    r.users -= 1;
+    r.shrink();
+}
+
+/// Takes up to `n` free Gs, at least one.
+pub(crate) fn take(n: usize, into: &mut GList) {
+    let mut r = REGISTRY.lock();
+    if r.free.len() == 0 {
+        let chunk: Box<[G]> = (0..CHUNK).map(|_| G::blank()).collect();
+        for g in &chunk {
+            // SAFETY: fresh, owned by nobody else.
+            unsafe { r.free.push_back(g) };
+        }
+        r.chunks.push(chunk);
+    }
+    for _ in 0..n {
+        let Some(g) = r.free.pop_front() else { break };
+        // SAFETY: just taken off the free list.
+        unsafe { into.push_back(g) };
+    }
+}
+
+/// Takes free Gs back.
+pub(crate) fn give(list: &mut GList) {
+    let mut r = REGISTRY.lock();
+    r.free.append(list);
+    if r.users == 0 {
+        r.shrink();
+    }
+}
+
+impl Registry {
+    /// Frees the chunks when nothing can point to a G any more.
+    fn shrink(&mut self) {
+        if self.users == 0 && self.free.len() == self.chunks.len() * CHUNK {
+            self.free = GList::new();
+            self.chunks = Vec::new();
+        }
+    }
+}
+
+/// Calls `f` for every G that belongs to the runtime `sched`, free ones excepted, in the order of
+/// their memory. `f` sees Gs that change under its eyes: only atomic fields may be read, and it
+/// must not call into this module.
+pub(crate) fn for_each(sched: *const (), mut f: impl FnMut(&G)) {
+    use super::status::Status;
+    use crate::sync::Ordering;
+    let r = REGISTRY.lock();
+    for g in r.chunks.iter().flat_map(|c| c.iter()) {
+        if ptr::eq(g.sched.load(Ordering::Relaxed), sched) && g.status.get() != Status::Idle {
+            f(g);
+        }
+    }
+}

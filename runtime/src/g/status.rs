@@ -1,0 +1,175 @@
+//! The closed vocabularies of a goroutine's life: its status, and why it waits.
+
+use crate::sync::Ordering;
+use crate::sync::atomic::{AtomicU8, AtomicU32};
+
+/// What a goroutine is doing, with the numbers that Go's traces print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Status {
+    /// On a free list. Owned by the list.
+    Idle = 0,
+    /// In a run queue (a P's, or the global one). Owned by the queue.
+    Runnable = 1,
+    /// On an M with a P. Owned by that M.
+    Running = 2,
+    /// On an M, in `blocking`, without a P. Owned by that M. (One whose P was *taken* still says
+    /// Running: only its own M writes the status, and does not know yet.)
+    Blocked = 3,
+    /// Parked. Owned by whoever claims its waiter.
+    Waiting = 4,
+    /// Finished, its result not yet fetched. Owned by the join handle.
+    Dead = 6,
+}
+
+impl Status {
+    fn from_u32(n: u32) -> Status {
+        match n {
+            0 => Status::Idle,
+            1 => Status::Runnable,
+            2 => Status::Running,
+            3 => Status::Blocked,
+            4 => Status::Waiting,
+            6 => Status::Dead,
+            _ => unreachable!("no goroutine status {n}"),
+        }
+    }
+}
+
+/// The status word. Ownership passes through the queues and the parker, not through this word, so
+/// its accesses are relaxed: it is what traces and debug assertions read.
+#[derive(Debug)]
+pub(crate) struct StatusWord {
+    status: AtomicU32,
+    reason: AtomicU8,
+}
+
+impl StatusWord {
+    pub(crate) fn new() -> StatusWord {
+        StatusWord {
+            status: AtomicU32::new(Status::Idle as u32),
+            reason: AtomicU8::new(0),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> Status {
+        Status::from_u32(self.status.load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    fn become_from(&self, from: &[Status], to: Status) {
+        debug_assert!(
+            from.contains(&self.get()),
+            "goroutine goes from {:?} to {to:?}",
+            self.get()
+        );
+        self.status.store(to as u32, Ordering::Relaxed);
+    }
+
+    /// A new goroutine was put together, or a finished one's stack could not be had.
+    #[inline]
+    pub(crate) fn spawned(&self) {
+        self.become_from(&[Status::Idle], Status::Runnable);
+    }
+
+    /// Its waker made it ready, or it yielded, or it queues for a P.
+    #[inline]
+    pub(crate) fn readied(&self) {
+        self.become_from(
+            &[Status::Waiting, Status::Running, Status::Blocked],
+            Status::Runnable,
+        );
+    }
+
+    /// An M with a P resumes it, or it has got a P back.
+    #[inline]
+    pub(crate) fn running(&self) {
+        self.become_from(
+            &[Status::Runnable, Status::Running, Status::Blocked],
+            Status::Running,
+        );
+    }
+
+    /// It gives its P away.
+    #[inline]
+    pub(crate) fn blocked(&self) {
+        self.become_from(&[Status::Running], Status::Blocked);
+    }
+
+    /// It is off its stack and about to be published to its wakers.
+    #[inline]
+    pub(crate) fn waiting(&self) {
+        self.become_from(&[Status::Running], Status::Waiting);
+    }
+
+    /// Why it is going to wait. Written by the goroutine before it parks.
+    #[inline]
+    pub(crate) fn set_reason(&self, reason: WaitReason) {
+        self.reason.store(reason as u8, Ordering::Relaxed);
+    }
+
+    /// It returned, and is off its stack.
+    #[inline]
+    pub(crate) fn dead(&self) {
+        self.become_from(&[Status::Running, Status::Runnable], Status::Dead);
+    }
+
+    /// Its memory goes to a free list.
+    #[inline]
+    pub(crate) fn freed(&self) {
+        self.become_from(&[Status::Dead], Status::Idle);
+    }
+
+    /// Why it waits, or last waited.
+    pub(crate) fn reason(&self) -> WaitReason {
+        WaitReason::from_u8(self.reason.load(Ordering::Relaxed))
+    }
+}
+
+macro_rules! wait_reasons {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// Why a goroutine is parked; the texts are Go's where Go has the reason.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        #[repr(u8)]
+        pub enum WaitReason { $($(#[$doc])* $name,)* }
+
+        impl WaitReason {
+            const ALL: &[WaitReason] = &[$(WaitReason::$name,)*];
+
+            /// The reason as traces print it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(WaitReason::$name => $text,)* }
+            }
+        }
+    };
+}
+
+wait_reasons! {
+    /// Never parked so far.
+    None = "",
+    /// Receiving from a channel without a value.
+    ChanReceive = "chan receive",
+    /// Sending on a channel without room.
+    ChanSend = "chan send",
+    /// Receiving from a nil channel: for ever.
+    ChanReceiveNil = "chan receive (nil chan)",
+    /// Sending on a nil channel: for ever.
+    ChanSendNil = "chan send (nil chan)",
+    /// Waiting for a goroutine to finish.
+    Join = "join",
+    /// Waiting for the goroutines of a scope.
+    Scope = "scope",
+    /// Waiting on something built with `runtime::park`.
+    User = "park",
+}
+
+impl WaitReason {
+    fn from_u8(n: u8) -> WaitReason {
+        WaitReason::ALL
+            .get(n as usize)
+            .copied()
+            .unwrap_or(WaitReason::None)
+    }
+}

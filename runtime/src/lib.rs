@@ -1,0 +1,63 @@
+//! An M:N green-thread runtime: Go's scheduler as a Rust library.
+//!
+//! Goroutines are stackful coroutines; G (goroutine), M (thread) and P (processor) multiplex them
+//! over OS threads, with a run queue per P and work stealing. Code on a goroutine is plain
+//! blocking-looking Rust: no `async`, no coloured functions. A goroutine that waits for a channel
+//! or another goroutine parks and frees its thread; one that blocks its thread, by a system call,
+//! a C library or a long computation, has its P taken away and given to another thread, so it
+//! stalls nobody.
+//!
+//! ```
+//! use runtime::go;
+//!
+//! let rt = runtime::start(4); // 4 Ps; 0 = one per usable CPU
+//! let total: u64 = rt.run(|| {
+//!     let parts: Vec<_> = (0..100u64).map(|i| go!(move || i * i)).collect();
+//!     parts.into_iter().map(|h| h.join().unwrap()).sum()
+//! });
+//! assert_eq!(total, 328_350);
+//! ```
+//!
+//! Channels are in the crate `channels`. How it works, and what it measures, is told in `docs/`.
+
+#[cfg(not(any(loom, target_os = "linux")))]
+compile_error!("this runtime needs Linux: futexes, membarrier and guard pages are used directly");
+
+#[cfg(not(loom))]
+mod api;
+#[cfg(not(loom))]
+mod fiber;
+#[cfg(not(loom))]
+mod g;
+#[cfg(not(loom))]
+mod m;
+#[cfg(not(loom))]
+mod p;
+#[cfg(not(loom))]
+pub mod park;
+#[cfg(not(loom))]
+mod sched;
+#[cfg(not(loom))]
+mod stack;
+mod sync;
+#[cfg(not(loom))]
+mod trace;
+
+#[cfg(not(loom))]
+mod exports {
+    pub use crate::api::builder::{Builder, DEFAULT_MAX_THREADS, start};
+    pub use crate::api::calls::{OsThreadGuard, blocking, lock_os_thread, yield_now};
+    #[doc(hidden)]
+    pub use crate::api::join::spawn_named as __spawn_named;
+    pub use crate::api::join::{Goroutine, JoinHandle, current, spawn};
+    #[doc(hidden)]
+    pub use crate::api::runtime::current_m;
+    pub use crate::api::runtime::{Runtime, SHUTDOWN_PATIENCE, ShutdownError, num_goroutines};
+    pub use crate::api::scope::{Scope, ScopedJoinHandle, scope};
+    pub use crate::g::GoroutineId;
+    pub use crate::g::task::JoinError;
+    pub use crate::sched::{OnPanic, StartError};
+    pub use crate::stack::{DEFAULT_STACK_SIZE, MAX_STACK_SIZE, MIN_STACK_SIZE, StackGuard};
+}
+#[cfg(not(loom))]
+pub use exports::*;

@@ -1,0 +1,97 @@
+//! The OS thread ("machine"): its record, how it sleeps, how it is found from the thread itself.
+//! An M runs goroutines only while it has a P; the record's word for it is opaque here.
+
+pub(crate) mod current;
+pub(crate) mod note;
+pub(crate) mod retake;
+pub(crate) mod thread;
+
+pub(crate) use current::{current, set_current};
+
+use crate::g::G;
+use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32};
+use note::Note;
+use retake::Handshake;
+use std::cell::Cell;
+use std::ptr;
+
+/// A function that publishes a parked goroutine to its wakers, run on the M's own stack with the
+/// word of data that it was registered with. False: nothing was published, do not park.
+pub(crate) type Commit = unsafe fn(*mut ()) -> bool;
+
+/// The record of one thread. Owned by the runtime's table of threads, freed when all threads
+/// have ended; the thread itself has a plain reference.
+#[repr(C, align(128))]
+pub(crate) struct M {
+    /// First: one of the two words that every runtime call touches.
+    pub(crate) handshake: Handshake,
+    /// Whether this M is looking for work; counted in the scheduler's `nmspinning`. Own.
+    pub(crate) spinning: AtomicBool,
+    /// The P that this M has (type `P` above), or null. Written by this M; valid only while it
+    /// is inside the runtime and has not lost the P.
+    pub(crate) p: AtomicPtr<()>,
+    /// The goroutine that this M runs, or null. Written by this M.
+    pub(crate) curg: AtomicPtr<G>,
+    /// What the goroutine that just suspended wants done on this stack. Own.
+    pub(crate) commit: Cell<Option<(Commit, *mut ())>>,
+    /// The goroutine whose commit function is running, or null: a waker that found it by other
+    /// means than its publication waits until this is over. Written by this M.
+    pub(crate) committing: AtomicPtr<G>,
+
+    /// Its runtime (type `Sched` above).
+    pub(crate) sched: *const (),
+    pub(crate) id: u32,
+    /// Kernel's id of the thread, once it runs; for the monitor.
+    pub(crate) tid: AtomicU32,
+    /// Sleeps here when it has nothing to do, or while its locked goroutine waits.
+    pub(crate) note: Note,
+    /// A P that was handed over together with a wake-up. Written by the waker before it wakes.
+    pub(crate) nextp: AtomicPtr<()>,
+    /// The goroutine that alone may run here, or null. Written by the goroutine on this M.
+    pub(crate) locked_g: AtomicPtr<G>,
+    /// Goroutines that started here and stay here (`pin_started`).
+    pub(crate) pinned: pinned::Pinned,
+    /// Why the goroutine that runs next gets no stack of its own. Own.
+    pub(crate) no_stack: Cell<Option<String>>,
+    /// State of the M's random numbers. Own.
+    pub(crate) rng: Cell<u32>,
+}
+
+pub(crate) mod pinned;
+
+// SAFETY: the cells are the M's own: only its thread touches them.
+unsafe impl Sync for M {}
+// SAFETY: as above; the record is made by one thread and used by another.
+unsafe impl Send for M {}
+
+impl M {
+    pub(crate) fn new(id: u32, sched: *const ()) -> M {
+        M {
+            handshake: Handshake::new(),
+            spinning: AtomicBool::new(false),
+            p: AtomicPtr::new(ptr::null_mut()),
+            curg: AtomicPtr::new(ptr::null_mut()),
+            commit: Cell::new(None),
+            committing: AtomicPtr::new(ptr::null_mut()),
+            sched,
+            id,
+            tid: AtomicU32::new(0),
+            note: Note::new(),
+            nextp: AtomicPtr::new(ptr::null_mut()),
+            locked_g: AtomicPtr::new(ptr::null_mut()),
+            pinned: pinned::Pinned::new(),
+            no_stack: Cell::new(None),
+            rng: Cell::new(id.wrapping_mul(0x9E37_79B9) | 1),
+        }
+    }
+
+    /// A pseudo-random number below `n` (xorshift; only for the order of stealing).
+    pub(crate) fn random(&self, n: u32) -> u32 {
+        let mut x = self.rng.get();
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        self.rng.set(x);
+        ((u64::from(x) * u64::from(n)) >> 32) as u32
+    }
+}

@@ -1,0 +1,158 @@
+//! The handshake by which a P is taken from an M whose goroutine does not come back.
+//!
+//! Two words per M. `in_runtime` is stored by the M around every runtime call made on a
+//! goroutine; the scheduler's own loop runs with it set. `request` is moved by whoever wants the
+//! P (the monitor) and by the M:
+//!
+//! ```text
+//!            monitor: request()                monitor: try_take(), M is out
+//!   NONE ---------------------------> REQUESTED ---------------------------> TAKEN
+//!    ^                                    |                                    |
+//!    +---- M: enter(), its slice is over -+                                    |
+//!    +------------------------------------- M: enter(), it has no P any more --+
+//! ```
+//!
+//! # Why the P has one owner
+//!
+//! M enters: `in_runtime = true`; light fence; read `request`.
+//! Monitor: `request = REQUESTED`; heavy fence; read `in_runtime`.
+//!
+//! *Case 1: the M's store of `in_runtime` comes before the heavy fence.* Then the monitor reads
+//! true (or a later value) and, seeing true, leaves the P alone. If it reads a later false, the M
+//! has left again, and case 2 holds for its next entry.
+//!
+//! *Case 2: it comes after.* Then the M's read of `request` comes after the monitor's store, so
+//! the M sees REQUESTED or TAKEN. Seeing REQUESTED, it moves REQUESTED to NONE by
+//! compare-and-swap, against the monitor's compare-and-swap from REQUESTED to TAKEN: one of them
+//! wins. If the M wins it keeps the P, if the monitor wins the M finds TAKEN and goes the slow
+//! way.
+//!
+//! A request that is left pending (the M was inside) is seen by the M at its next entry, where it
+//! yields; a later `try_take` puts up a fence of its own, so the cases hold again.
+//! `in_runtime = false` is a Release store that the monitor reads with Acquire: all that the M did
+//! to the P inside is visible to the P's next owner.
+//!
+//! # Rejected
+//!
+//! A single word that both sides swap (as Go's `atomicstatus` on system calls): 6 to 8 ns per
+//! runtime call for the locked instruction, against 1 ns for the two plain accesses. Signals
+//! (Go's preemption): they would interrupt foreign system calls with EINTR, and Rust code cannot
+//! be stopped at an arbitrary instruction anyway.
+
+use crate::sync::atomic::{AtomicBool, AtomicU8};
+use crate::sync::{Ordering, heavy_fence, light_fence};
+
+const NONE: u8 = 0;
+const REQUESTED: u8 = 1;
+const TAKEN: u8 = 2;
+
+#[derive(Debug)]
+pub(crate) struct Handshake {
+    in_runtime: AtomicBool,
+    request: AtomicU8,
+}
+
+/// What an M finds on entry when somebody wanted its P.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Entry {
+    /// It still has its P, but its slice is over: yield.
+    SliceOver,
+    /// Its P is gone.
+    Lost,
+}
+
+impl Handshake {
+    /// For an M that starts inside the runtime.
+    pub(crate) fn new() -> Handshake {
+        Handshake {
+            in_runtime: AtomicBool::new(true),
+            request: AtomicU8::new(NONE),
+        }
+    }
+
+    /// The M enters the runtime. True if nobody wanted its P (the usual case); else it must call
+    /// [`Handshake::resolve`] before it touches its P.
+    #[inline(always)]
+    pub(crate) fn enter(&self) -> bool {
+        // Relaxed and a light fence: pairs with the heavy fence in `try_take`.
+        self.in_runtime.store(true, Ordering::Relaxed);
+        light_fence();
+        // Relaxed: `resolve` reads it again with Acquire.
+        self.request.load(Ordering::Relaxed) == NONE
+    }
+
+    /// After an `enter` that found a request.
+    #[cold]
+    pub(crate) fn resolve(&self) -> Entry {
+        // Acquire: pairs with the Release of `try_take`, whose caller may have used our P.
+        match self.request.compare_exchange(
+            REQUESTED,
+            NONE,
+            Ordering::Acquire,
+            Ordering::Acquire,
+        ) {
+            Ok(_) => Entry::SliceOver,
+            Err(now) => {
+                debug_assert_eq!(now, TAKEN);
+                // Relaxed: only the M leaves TAKEN.
+                self.request.store(NONE, Ordering::Relaxed);
+                Entry::Lost
+            }
+        }
+    }
+
+    /// The M leaves the runtime: from now on its P can be taken.
+    #[inline(always)]
+    pub(crate) fn leave(&self) {
+        // Release: pairs with the Acquire in `try_take`.
+        self.in_runtime.store(false, Ordering::Release);
+    }
+
+    /// The M leaves the runtime and gives its P away itself. Called inside, before the P goes.
+    pub(crate) fn give_away(&self) {
+        // Relaxed: the M is inside, so nobody else moves the word from here on; a pending request
+        // is overwritten, since the P goes anyway.
+        self.request.store(TAKEN, Ordering::Relaxed);
+    }
+
+    /// Whether the M is inside the runtime; for traces and debug assertions.
+    pub(crate) fn inside(&self) -> bool {
+        self.in_runtime.load(Ordering::Relaxed)
+    }
+
+    /// The M, inside, is about to run another goroutine: a request that was meant for the last
+    /// one is void.
+    #[inline]
+    pub(crate) fn new_slice(&self) {
+        if self.request.load(Ordering::Relaxed) == REQUESTED {
+            // May race with another REQUESTED (harmless: it is lost, and made again) but not with
+            // TAKEN, since the M is inside.
+            self.request.store(NONE, Ordering::Relaxed);
+        }
+    }
+
+    /// Asks the M to yield at its next entry.
+    pub(crate) fn request(&self) {
+        let _ = self.request.compare_exchange(
+            NONE,
+            REQUESTED,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Takes the P of an M that is outside the runtime. If it is inside, the request stays
+    /// pending. True: the P is the caller's.
+    pub(crate) fn try_take(&self) -> bool {
+        self.request();
+        heavy_fence();
+        // Acquire: pairs with the Release in `leave`.
+        if self.in_runtime.load(Ordering::Acquire) {
+            return false;
+        }
+        self.request
+            .compare_exchange(REQUESTED, TAKEN, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+}

@@ -1,0 +1,88 @@
+//! Plain threads as waiters: whoever calls into the runtime from a thread that is not an M parks
+//! that thread, by the same `Waiter` that stands for a goroutine.
+
+use super::note::Note;
+use crate::g::parker::{Kind, Parker};
+use crate::sync::Mutex;
+use std::cell::Cell;
+use std::ptr::NonNull;
+
+/// The parker of a plain thread. Lives in type-stable memory like a G: reused, never freed.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct ThreadParker {
+    /// First, so that a pointer to it is a pointer to the whole.
+    pub(crate) parker: Parker,
+    pub(crate) note: Note,
+}
+
+static FREE: Mutex<Vec<&'static ThreadParker>> = Mutex::new(Vec::new());
+
+/// A thread's hold on its parker; returns it to the free list when the thread ends.
+struct Held(Cell<Option<&'static ThreadParker>>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(p) = self.0.take() {
+            FREE.lock().push(p);
+        }
+    }
+}
+
+thread_local! {
+    static HELD: Held = const { Held(Cell::new(None)) };
+}
+
+fn take() -> &'static ThreadParker {
+    FREE.lock().pop().unwrap_or_else(|| {
+        Box::leak(Box::new(ThreadParker {
+            parker: Parker::new(Kind::Thread),
+            note: Note::new(),
+        }))
+    })
+}
+
+/// The calling thread's parker. Never called on an M: this thread-local is not read by
+/// goroutines.
+pub(crate) fn thread_parker() -> &'static ThreadParker {
+    // A destructor of another thread-local may wait on a channel after ours has run: it then gets
+    // a parker that is leaked with the thread.
+    HELD.try_with(|held| match held.0.get() {
+        Some(p) => p,
+        None => {
+            let p = take();
+            held.0.set(Some(p));
+            p
+        }
+    })
+    .unwrap_or_else(|_| take())
+}
+
+impl ThreadParker {
+    /// Blocks the calling thread until its episode is over.
+    pub(crate) fn wait(&self) {
+        // A peer on another CPU often answers within a microsecond or two; a sleep and a wake
+        // cost some 50. The claimer wakes the note exactly once per episode, after it has set
+        // the word: the note is what must be waited for.
+        let mut spins = 0;
+        while !self.note.try_take() {
+            if spins == SPINS {
+                while !self.note.sleep(None) {}
+                break;
+            }
+            spins += 1;
+            std::hint::spin_loop();
+        }
+        debug_assert!(self.parker.fired());
+    }
+
+    /// # Safety
+    /// `parker` is that of a thread.
+    pub(crate) unsafe fn of(parker: NonNull<Parker>) -> &'static ThreadParker {
+        // SAFETY: the first field of a ThreadParker, which is never freed.
+        unsafe { parker.cast::<ThreadParker>().as_ref() }
+    }
+}
+
+/// Looks at the word before sleeping: about 2 µs.
+const SPINS: u32 = 50;

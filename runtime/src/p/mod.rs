@@ -1,0 +1,226 @@
+//! The processor: the right to run goroutines, and what goes with it: run queues, free Gs, fibers,
+//! counters. Their number bounds how many goroutines run at once.
+//!
+//! A P is owned by the M that holds it (inside the runtime), by the idle list, or by whoever is
+//! handing it over. Only the owner touches the non-atomic parts.
+
+pub(crate) mod lock;
+pub(crate) mod runq;
+
+use crate::fiber::{Entry, Fiber};
+use crate::g::registry::{self, GList};
+use crate::g::{G, GoroutineId};
+use crate::m::M;
+use crate::stack::{StackError, StackPool};
+use crate::sync::Ordering;
+use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
+use lock::BiasSlot;
+use runq::RunQueue;
+use std::cell::{Cell, UnsafeCell};
+use std::ptr;
+
+/// Free Gs and idle fibers that a P keeps; half goes to the global pool when it has more. 64 Gs
+/// are 16 KiB; 64 warm stacks are 256 KiB.
+const KEEP: usize = 64;
+
+/// Goroutine numbers that a P takes at a time (as Go's goidcache).
+const ID_BATCH: u64 = 16;
+
+/// The next goroutine number of the process.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// A number for a goroutine that is spawned without a P.
+pub(crate) fn next_id() -> GoroutineId {
+    // Relaxed: unique is all that is asked.
+    GoroutineId(NEXT_ID.fetch_add(1, Ordering::Relaxed))
+}
+
+#[repr(align(128))]
+pub(crate) struct P {
+    pub(crate) id: u32,
+    /// Its runtime (type `Sched` above).
+    pub(crate) sched: *const (),
+    /// The M that holds it, or null.
+    pub(crate) m: AtomicPtr<M>,
+    pub(crate) runq: RunQueue,
+    /// Picks so far. Written by the owner, watched by the monitor.
+    pub(crate) schedtick: AtomicU32,
+    pub(crate) bias: &'static BiasSlot,
+    fibers: UnsafeCell<Vec<Fiber>>,
+    gfree: UnsafeCell<GList>,
+    /// Length of `gfree`, for traces. Written by the owner.
+    gfree_len: AtomicU32,
+    ids: Cell<(u64, u64)>,
+    /// Goroutines that were spawned and that finished on this P. Written by the owner.
+    pub(crate) spawned: AtomicU64,
+    pub(crate) finished: AtomicU64,
+    /// Whether it is on the idle list. Written under the scheduler's lock.
+    pub(crate) idle: AtomicBool,
+}
+
+// SAFETY: the cells are the owner's; ownership passes with synchronisation (the handshake, the
+// scheduler's lock, a note).
+unsafe impl Sync for P {}
+// SAFETY: as above.
+unsafe impl Send for P {}
+
+impl P {
+    pub(crate) fn new(id: u32, sched: *const ()) -> P {
+        P {
+            id,
+            sched,
+            m: AtomicPtr::new(ptr::null_mut()),
+            runq: RunQueue::new(),
+            schedtick: AtomicU32::new(0),
+            bias: BiasSlot::take(),
+            fibers: UnsafeCell::new(Vec::with_capacity(KEEP + 1)),
+            gfree: UnsafeCell::new(GList::new()),
+            gfree_len: AtomicU32::new(0),
+            ids: Cell::new((0, 0)),
+            spawned: AtomicU64::new(0),
+            finished: AtomicU64::new(0),
+            idle: AtomicBool::new(false),
+        }
+    }
+
+    /// The P that `m` holds.
+    ///
+    /// # Safety
+    /// `m` is the caller's own M, inside the runtime; its runtime is alive.
+    #[inline(always)]
+    pub(crate) unsafe fn of(m: &M) -> Option<&P> {
+        // SAFETY: Ps live as long as their runtime.
+        unsafe { m.p.load(Ordering::Relaxed).cast::<P>().as_ref() }
+    }
+
+    #[inline]
+    fn bump(counter: &AtomicU64) {
+        // Written by the owner alone: no read-modify-write needed.
+        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    /// Counts a spawn. Owner only.
+    #[inline]
+    pub(crate) fn count_spawned(&self) {
+        Self::bump(&self.spawned);
+    }
+
+    /// Counts a finished goroutine. Owner only.
+    #[inline]
+    pub(crate) fn count_finished(&self) {
+        Self::bump(&self.finished);
+    }
+
+    /// Counts a pick, and returns the count. Owner only.
+    #[inline]
+    pub(crate) fn tick(&self) -> u32 {
+        let tick = self.schedtick.load(Ordering::Relaxed).wrapping_add(1);
+        self.schedtick.store(tick, Ordering::Relaxed);
+        tick
+    }
+
+    /// A number for a new goroutine. Owner only.
+    #[inline]
+    pub(crate) fn next_id(&self) -> u64 {
+        let (mut next, mut end) = self.ids.get();
+        if next == end {
+            next = NEXT_ID.fetch_add(ID_BATCH, Ordering::Relaxed);
+            end = next + ID_BATCH;
+        }
+        self.ids.set((next + 1, end));
+        next
+    }
+
+    /// A free G.
+    ///
+    /// # Safety
+    /// The caller owns the P.
+    #[inline]
+    pub(crate) unsafe fn take_g(&self) -> *const G {
+        // SAFETY: owner only.
+        let free = unsafe { &mut *self.gfree.get() };
+        if free.len() == 0 {
+            registry::take(KEEP / 2, free);
+        }
+        let g = free.pop_front().expect("the registry gives at least one");
+        self.gfree_len.store(free.len() as u32, Ordering::Relaxed);
+        g
+    }
+
+    /// Takes a freed G back.
+    ///
+    /// # Safety
+    /// The caller owns the P, and the G, which was cleared.
+    #[inline]
+    pub(crate) unsafe fn give_g(&self, g: *const G) {
+        // SAFETY: owner only.
+        unsafe {
+            let free = &mut *self.gfree.get();
+            free.push_front(g);
+            if free.len() > KEEP {
+                let mut half = GList::new();
+                for _ in 0..KEEP / 2 {
+                    half.push_back(free.pop_front().expect("there are more than half"));
+                }
+                registry::give(&mut half);
+            }
+            self.gfree_len.store(free.len() as u32, Ordering::Relaxed);
+        }
+    }
+
+    /// An idle fiber, the warmest first.
+    ///
+    /// # Safety
+    /// The caller owns the P.
+    #[inline]
+    pub(crate) unsafe fn take_fiber(
+        &self,
+        pool: &StackPool,
+        entry: Entry,
+    ) -> Result<Fiber, StackError> {
+        // SAFETY: owner only.
+        match unsafe { (*self.fibers.get()).pop() } {
+            Some(fiber) => Ok(fiber),
+            None => Ok(Fiber::new(pool.take()?, entry)),
+        }
+    }
+
+    /// Takes an idle fiber back.
+    ///
+    /// # Safety
+    /// The caller owns the P; the fiber is idle.
+    #[inline]
+    pub(crate) unsafe fn give_fiber(&self, fiber: Fiber, pool: &StackPool) {
+        // SAFETY: owner only; all fibers here are idle.
+        unsafe {
+            let fibers = &mut *self.fibers.get();
+            fibers.push(fiber);
+            if fibers.len() > KEEP {
+                pool.give(fibers.drain(..KEEP / 2).map(|f| f.into_slot()));
+            }
+        }
+    }
+
+    /// Free Gs kept here; for traces.
+    pub(crate) fn gfree_len(&self) -> u32 {
+        self.gfree_len.load(Ordering::Relaxed)
+    }
+
+    /// Gives everything that is kept here to the global pools.
+    ///
+    /// # Safety
+    /// The caller owns the P.
+    pub(crate) unsafe fn flush(&self, pool: &StackPool) {
+        // SAFETY: owner only; all fibers here are idle.
+        unsafe {
+            pool.give((*self.fibers.get()).drain(..).map(|f| f.into_slot()));
+            registry::give(&mut *self.gfree.get());
+        }
+    }
+}
+
+impl Drop for P {
+    fn drop(&mut self) {
+        self.bias.give();
+    }
+}

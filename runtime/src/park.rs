@@ -1,0 +1,100 @@
+//! The one blocking primitive: Go's `gopark` and `goready`, for goroutines and plain threads.
+//!
+//! Everything that waits is built on this: channels, joins, scopes. A wait on several things is
+//! one [`Waiter`] given to each of them; a deadline is one more that may claim it; which of them
+//! came first is the [`Token`] that [`Window::park`] returns.
+//!
+//! A primitive built on it follows one pattern: enter the runtime, lock, look; if there is nothing
+//! to do but wait, put the waiter where a waker will find it, and park with a commit function
+//! that unlocks. The waker locks, takes the waiter out, claims it, unlocks, and makes it ready.
+//!
+//! ```
+//! use runtime::park::{self, Interrupt, Lock, Token, Waiter, WaitReason};
+//! use std::cell::UnsafeCell;
+//! use std::sync::Arc;
+//!
+//! /// A gate that opens once.
+//! struct Gate {
+//!     lock: Lock,
+//!     inner: UnsafeCell<(bool, Vec<Waiter>)>, // protected by the lock
+//! }
+//! unsafe impl Sync for Gate {}
+//! unsafe impl Send for Gate {}
+//!
+//! impl Gate {
+//!     fn pass(&self) {
+//!         let window = park::enter();
+//!         unsafe {
+//!             let held = window.lock(&self.lock);
+//!             if (*self.inner.get()).0 {
+//!                 return self.lock.unlock(held);
+//!             }
+//!             let waiter = window.waiter();
+//!             (*self.inner.get()).1.push(waiter);
+//!             let lock = &self.lock;
+//!             let commit = move || {
+//!                 lock.unlock(held);
+//!                 true
+//!             };
+//!             let (window, token) = window.park(WaitReason::User, Interrupt::Allowed, commit);
+//!             drop(window);
+//!             if token == Token::INTERRUPTED {
+//!                 park::interrupted(); // the stale entry in the list can never be claimed
+//!             }
+//!         }
+//!     }
+//!
+//!     fn open(&self) {
+//!         let window = park::enter();
+//!         let waiting = unsafe {
+//!             let held = window.lock(&self.lock);
+//!             let inner = &mut *self.inner.get();
+//!             inner.0 = true;
+//!             let waiting = std::mem::take(&mut inner.1);
+//!             self.lock.unlock(held);
+//!             waiting
+//!         };
+//!         for claimed in waiting.into_iter().filter_map(|w| w.claim(Token::new(0))) {
+//!             claimed.ready_in(&window);
+//!         }
+//!     }
+//! }
+//!
+//! let gate = Arc::new(Gate { lock: park::enter().new_lock(), inner: UnsafeCell::default() });
+//! let rt = runtime::start(2);
+//! rt.run(|| {
+//!     let g = gate.clone();
+//!     let h = runtime::go!(move || g.pass());
+//!     runtime::yield_now();
+//!     gate.open();
+//!     h.join().unwrap();
+//! });
+//! ```
+
+pub use crate::g::parker::{Claimed, Token, Waiter};
+pub use crate::g::status::WaitReason;
+pub use crate::p::lock::{Held, Lock};
+pub use crate::sched::{Interrupt, Window};
+
+/// Enters the runtime. While the window is open the goroutine keeps its P: no other call into the
+/// runtime may be made, no user code run. If the runtime is shutting down, the goroutine is
+/// unwound here.
+#[inline(always)]
+pub fn enter() -> Window {
+    Window::enter()
+}
+
+/// As [`enter`], but never unwinds: for destructors.
+#[inline(always)]
+pub fn enter_quietly() -> Window {
+    Window::enter_quietly()
+}
+
+/// What to do after a wait that ended with [`Token::INTERRUPTED`], when the primitive is in order
+/// again and the window closed: unwinds the goroutine, or, if it unwinds already, returns, and the
+/// operation must report failure.
+pub fn interrupted() {
+    if !std::thread::panicking() {
+        crate::sched::unwind_now();
+    }
+}

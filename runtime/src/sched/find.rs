@@ -1,0 +1,231 @@
+//! Where the next goroutine comes from: Go's `schedule` and `findRunnable`.
+
+use super::{Phase, Sched};
+use crate::m::M;
+use crate::p::P;
+use crate::p::runq::Runnable;
+use crate::sync::Ordering;
+use std::ptr;
+
+/// Every so many picks the global queue goes first, so that two goroutines that keep a P busy do
+/// not starve it. Go's number; a prime, so that it does not beat with a program's own periods.
+const GLOBAL_TICK: u32 = 61;
+
+/// Most goroutines that are moved from the global queue at a time.
+const GLOBAL_BATCH: usize = 32;
+
+/// Passes over all Ps before a spinning M gives up, with `PASS_SPINS` pauses after each: about
+/// 5 µs in all, a small part of what the sleep and wake-up that it may save would cost.
+const PASSES: u32 = 4;
+const PASS_SPINS: u32 = 24;
+
+impl Sched {
+    /// The next goroutine for this M, with a P in its hands. None: the M shall end.
+    #[inline]
+    pub(super) fn schedule(&self, m: &M) -> Option<Runnable> {
+        loop {
+            if !m.locked_g.load(Ordering::Relaxed).is_null() {
+                return Some(self.wait_for_locked(m));
+            }
+            let g = self.find_runnable(m)?;
+            if m.spinning.load(Ordering::Relaxed) {
+                self.reset_spinning(m);
+            }
+            // SAFETY: the queue gave us ownership of g.
+            let only = unsafe { (*g.0).locked_m.load(Ordering::Relaxed) };
+            if only.is_null() || ptr::eq(only, ptr::from_ref(m).cast()) {
+                if self.config.migrate && self.migrate(m, g) {
+                    continue;
+                }
+                return Some(g);
+            }
+            self.pass_to_its_m(m, g);
+        }
+    }
+
+    #[inline]
+    fn find_runnable(&self, m: &M) -> Option<Runnable> {
+        loop {
+            // SAFETY: our own M, inside the runtime.
+            let Some(p) = (unsafe { P::of(m) }) else {
+                if !self.stop_m(m) {
+                    return None;
+                }
+                continue;
+            };
+            if self.config.pin_started
+                && let Some(g) = m.pinned.pop()
+            {
+                return Some(g.into());
+            }
+            let tick = p.tick();
+            if tick % GLOBAL_TICK == 0
+                && let Some(g) = self.global_one()
+            {
+                return Some(g);
+            }
+            if let Some(g) = p.runq.pop(tick) {
+                return Some(g);
+            }
+            if let Some(g) = self.find_elsewhere(m, p) {
+                return Some(g);
+            }
+        }
+    }
+
+    /// One goroutine of the global queue.
+    fn global_one(&self) -> Option<Runnable> {
+        // Relaxed: a hint; a goroutine that is missed here is found at a later tick.
+        if self.global_len.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let mut state = self.lock.lock();
+        let g = state.global.pop_front();
+        self.global_len.store(state.global.len(), Ordering::Relaxed);
+        g.map(Into::into)
+    }
+
+    /// A fair share of the global queue: one is returned, the others go to p's queue.
+    fn global_batch(&self, p: &P) -> Option<Runnable> {
+        if self.global_len.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let mut state = self.lock.lock();
+        let share = state.global.len() / self.ps.len() + 1;
+        let first = state.global.pop_front()?;
+        for _ in 1..share.min(GLOBAL_BATCH) {
+            let Some(g) = state.global.pop_front() else {
+                break;
+            };
+            // In arrival order, also those that have not run yet.
+            p.runq.push_started(Runnable(g));
+        }
+        self.global_len.store(state.global.len(), Ordering::Relaxed);
+        drop(state);
+        Some(first.into())
+    }
+
+    /// The P's own queues are empty.
+    #[cold]
+    fn find_elsewhere(&self, m: &M, p: &P) -> Option<Runnable> {
+        if let Some(g) = self.global_batch(p) {
+            return Some(g);
+        }
+        // Go's throttle: at most half of the busy Ps look for work at once.
+        let procs = self.ps.len() as u32;
+        if procs > 1 {
+            let spinning = m.spinning.load(Ordering::Relaxed);
+            if spinning
+                || 2 * self.idle.nmspinning() < procs.saturating_sub(self.idle.npidle())
+            {
+                if !spinning {
+                    m.spinning.store(true, Ordering::Relaxed);
+                    self.idle.begin_spinning();
+                }
+                for _ in 0..PASSES {
+                    if let Some(g) = self.steal(m, p).or_else(|| self.global_batch(p)) {
+                        return Some(g);
+                    }
+                    for _ in 0..PASS_SPINS {
+                        std::hint::spin_loop();
+                    }
+                }
+            }
+        }
+        self.go_idle(m, p)
+    }
+
+    /// One pass over all other Ps, from a random one on.
+    fn steal(&self, m: &M, p: &P) -> Option<Runnable> {
+        let n = self.ps.len();
+        let first = m.random(n as u32) as usize;
+        for i in 0..n {
+            let victim = &self.ps[(first + i) % n];
+            if ptr::eq(victim, p) || victim.runq.stealable() == 0 {
+                continue;
+            }
+            let started_too = !self.config.pin_started;
+            if let Some(g) = victim.runq.steal_into(&p.runq, started_too) {
+                return Some(g);
+            }
+        }
+        None
+    }
+
+    /// Nothing to do: gives up the P, looks once more (see `idle.rs`), sleeps. Returns with a
+    /// goroutine if the global queue had one after all; else the caller starts over.
+    fn go_idle(&self, m: &M, p: &P) -> Option<Runnable> {
+        {
+            let mut state = self.lock.lock();
+            if let Some(g) = state.global.pop_front() {
+                self.global_len.store(state.global.len(), Ordering::Relaxed);
+                return Some(g.into());
+            }
+            self.detach(m, p);
+            self.put_idle(&mut state, p);
+        }
+        let was_spinning = m.spinning.load(Ordering::Relaxed);
+        if was_spinning {
+            m.spinning.store(false, Ordering::Relaxed);
+            self.idle.end_spinning();
+        }
+        if self.ps.len() > 1 {
+            self.idle.before_second_look();
+            if self.ps.iter().any(|p| p.runq.stealable() > 0)
+                && let Some(p) = self.take_idle()
+            {
+                if was_spinning {
+                    m.spinning.store(true, Ordering::Relaxed);
+                    self.idle.begin_spinning();
+                }
+                self.attach(m, p);
+            }
+        }
+        None
+    }
+
+    /// The test mode `migrate=always`: a goroutine that last ran on this very thread is passed to
+    /// another, with the P. False if it did not, or may not move.
+    #[cold]
+    fn migrate(&self, m: &M, g: Runnable) -> bool {
+        // SAFETY: we own g; our own M, inside the runtime.
+        let (g, p) = unsafe { (&*g.0, P::of(m).expect("a goroutine is picked with a P")) };
+        let here = ptr::eq(g.m.load(Ordering::Relaxed), ptr::from_ref(m).cast());
+        // SAFETY: we own g.
+        let started = unsafe { (*g.fiber.as_ptr()).is_some() };
+        if !here || !started || !g.locked_m.load(Ordering::Relaxed).is_null() {
+            return false;
+        }
+        let _ = p.runq.push_next(Runnable(g));
+        self.detach(m, p);
+        self.start_m(p, false);
+        true
+    }
+
+    /// This M found work: if there is an idle P, another M looks in its place.
+    #[cold]
+    fn reset_spinning(&self, m: &M) {
+        m.spinning.store(false, Ordering::Relaxed);
+        self.idle.end_spinning();
+        if self.idle.submitted() {
+            self.wake_spinning();
+        }
+    }
+
+    /// Whether there is anything that an M with an idle P could do.
+    pub(super) fn any_work(&self) -> bool {
+        self.global_len.load(Ordering::Relaxed) > 0
+            || self.ps.iter().any(|p| p.runq.stealable() > 0)
+    }
+
+    /// Whether the runtime has ended, as far as its Ms are concerned.
+    pub(super) fn is_exiting(&self) -> bool {
+        self.phase() == Phase::Exiting
+    }
+}
+
+impl From<*const crate::g::G> for Runnable {
+    fn from(g: *const crate::g::G) -> Runnable {
+        Runnable(g)
+    }
+}

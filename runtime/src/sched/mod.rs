@@ -1,0 +1,178 @@
+//! The scheduler: the only room that knows Gs, Ms and Ps together.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `run.rs` | the loop of an M: pick, resume, and what a suspended goroutine wanted |
+//! | `find.rs` | where the next goroutine comes from; stealing; going idle |
+//! | `wake.rs` | submitting work, waking and starting Ms, the idle lists |
+//! | `idle.rs` | the protocol between submitting and going idle |
+//! | `window.rs` | a goroutine's way into the runtime and out; park; yield |
+//! | `handoff.rs` | Ps that change hands: blocking calls, locked threads |
+//! | `monitor.rs` | sysmon: takes Ps from goroutines that do not come back |
+//! | `spawn.rs` | new goroutines |
+//! | `start.rs`, `shutdown.rs`, `thread.rs` | beginnings and ends |
+//! | `snapshot.rs` | what traces print |
+
+mod find;
+mod handoff;
+mod idle;
+mod monitor;
+mod run;
+mod shutdown;
+mod snapshot;
+mod spawn;
+mod start;
+mod thread;
+mod wake;
+mod window;
+
+pub(crate) use handoff::{lock_os_thread, unlock_os_thread};
+pub(crate) use run::ScopeWord;
+pub(crate) use shutdown::Unfinished;
+pub(crate) use spawn::{Spawned, free_g, spawn, spawn_outside};
+pub(crate) use start::Config;
+pub(crate) use window::unwind_now;
+
+pub use start::StartError;
+pub use window::{Interrupt, Window};
+
+use crate::fiber::Fiber;
+use crate::g::G;
+use crate::g::registry::GList;
+use crate::m::M;
+use crate::m::note::Note;
+use crate::p::P;
+use crate::stack::StackPool;
+use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
+use crate::sync::{Condvar, Mutex, Ordering};
+use idle::Idle;
+use std::time::Instant;
+
+/// What the runtime does when a goroutine panics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnPanic {
+    /// Report it on standard error and deliver it to `join`; the others go on.
+    #[default]
+    Report,
+    /// Report it and abort the process, as Go does.
+    Abort,
+}
+
+/// The life of a runtime. Only ever moves down the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// Goroutines come and go.
+    Running = 0,
+    /// Nothing new starts; what waits is unwound; what runs ends at its next runtime call.
+    Stopping = 1,
+    /// No goroutine is left; threads end.
+    Exiting = 2,
+}
+
+/// One runtime. Shared by its threads and its handle; goes away with the last of them.
+pub(crate) struct Sched {
+    pub(crate) config: Config,
+    ps: Box<[P]>,
+    stacks: StackPool,
+    idle: Idle,
+    /// Length of the global queue; written under the lock, read as a hint without.
+    global_len: AtomicUsize,
+    phase: AtomicU8,
+    /// Goroutines that were spawned without a P.
+    spawned_outside: AtomicU64,
+    /// A fiber for goroutines that cannot have one: to drop their closures and deliver the error.
+    reserve: Mutex<Option<Fiber>>,
+    no_stack_reported: AtomicBool,
+    lock: Mutex<State>,
+    /// Notified under `lock` when the last goroutine of a stopping runtime has finished.
+    all_done: Condvar,
+    /// Wakes the monitor.
+    monitor: Note,
+    pub(crate) started: Instant,
+    me: std::sync::Weak<Sched>,
+}
+
+/// What the scheduler's lock protects.
+struct State {
+    idle_ps: Vec<*const P>,
+    /// Last in, first out: warm ones first.
+    idle_ms: Vec<*const M>,
+    global: GList,
+    threads: thread::Table,
+    /// The monitor sleeps until a P becomes busy.
+    monitor_waits: bool,
+    /// A shortage of threads was reported.
+    shortage_reported: bool,
+    /// Nobody waits for the end of a stopping runtime: its last goroutine ends it.
+    abandoned: bool,
+}
+
+// SAFETY: the pointers lead to Ps and Ms of the same Sched; who may touch what is said there.
+unsafe impl Send for State {}
+// SAFETY: as above; the cells in Ps and Ms have owners.
+unsafe impl Sync for Sched {}
+// SAFETY: as above.
+unsafe impl Send for Sched {}
+
+impl Sched {
+    #[inline(always)]
+    fn phase(&self) -> Phase {
+        // Relaxed: who must not miss a change has a fence of its own (park and shutdown).
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::Running,
+            1 => Phase::Stopping,
+            _ => Phase::Exiting,
+        }
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.phase() == Phase::Running
+    }
+
+    /// The runtime of a goroutine.
+    ///
+    /// # Safety
+    /// The goroutine is not finished.
+    #[inline(always)]
+    pub(crate) unsafe fn of_g<'a>(g: &G) -> &'a Sched {
+        // SAFETY: a runtime lives as long as it has unfinished goroutines.
+        unsafe { &*g.sched.load(Ordering::Relaxed).cast::<Sched>() }
+    }
+
+    /// The runtime of an M.
+    ///
+    /// # Safety
+    /// `m` is the caller's own M.
+    #[inline(always)]
+    pub(crate) unsafe fn of_m<'a>(m: &M) -> &'a Sched {
+        // SAFETY: an M's thread keeps its runtime alive.
+        unsafe { &*m.sched.cast::<Sched>() }
+    }
+
+    pub(crate) fn ps(&self) -> &[P] {
+        &self.ps
+    }
+
+    pub(crate) fn stacks(&self) -> &StackPool {
+        &self.stacks
+    }
+
+    /// Goroutines that are not finished.
+    pub(crate) fn num_goroutines(&self) -> u64 {
+        // Finished first: with the two counts growing, what is read here is then never below
+        // the truth at the moment of the first read, and zero only if all had finished.
+        let finished: u64 = self
+            .ps
+            .iter()
+            // Acquire: pairs with the Release in the counter's update.
+            .map(|p| p.finished.load(Ordering::Acquire))
+            .sum();
+        let spawned: u64 = self
+            .ps
+            .iter()
+            .map(|p| p.spawned.load(Ordering::Acquire))
+            .sum();
+        spawned + self.spawned_outside.load(Ordering::Acquire) - finished
+    }
+}

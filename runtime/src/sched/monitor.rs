@@ -1,0 +1,270 @@
+//! The monitor: Go's sysmon. A thread without a P that looks every now and then for what nobody
+//! else sees: a goroutine that has kept its P for too long while others wait.
+//!
+//! | what it finds, at a P whose pick count has not moved | what it does |
+//! |---|---|
+//! | work in the deques, and an idle P | wakes an M, which will steal it |
+//! | work in the slots only, and an idle P | hands the P to another M |
+//! | work, no idle P, and the thread sleeps in the kernel | hands the P to another M at once |
+//! | work, no idle P, and the thread computes | the same, after [`SLICE`] |
+//!
+//! It looks every 50 µs while it has things to do and slows down to 10 ms (1 ms while there is
+//! an idle P that could take over) when it has not. With all Ps idle it sleeps.
+
+use super::{Phase, Sched};
+use crate::m::M;
+use crate::p::P;
+use crate::sync::Ordering;
+use std::time::{Duration, Instant};
+
+/// How long a goroutine may compute while others wait for its P. Go's forcePreemptNS.
+const SLICE: Duration = Duration::from_millis(10);
+
+/// Shortest pause between two looks. A look with nothing to do costs 1 µs, the wake-up of this
+/// thread some 5: at this rate a tenth of one CPU.
+const PAUSE_MIN: Duration = Duration::from_micros(50);
+const PAUSE_MAX: Duration = Duration::from_millis(10);
+/// Longest pause while some Ps are idle: how long a single goroutine may wait beside them.
+const PAUSE_MAX_IDLE_P: Duration = Duration::from_millis(1);
+/// Looks without anything to do before the pauses get longer.
+const PATIENCE: u32 = 20;
+/// How long all Ps must be idle before the monitor sleeps for good.
+const IDLE_LIFE: Duration = Duration::from_secs(1);
+/// How often memory of idle stacks is given back, and how many at a time.
+const SCAVENGE_EVERY: Duration = Duration::from_secs(5);
+const SCAVENGE_BATCH: usize = 256;
+
+/// What the monitor remembers of a P.
+#[derive(Clone)]
+struct Seen {
+    tick: u32,
+    /// When it first saw this tick.
+    since: Instant,
+    /// CPU time of the thread at the last look, in ns.
+    cpu: u64,
+}
+
+impl Sched {
+    /// The monitor's thread.
+    pub(super) fn monitor(&self) {
+        let mut seen = vec![
+            Seen {
+                tick: u32::MAX,
+                since: Instant::now(),
+                cpu: 0,
+            };
+            self.ps.len()
+        ];
+        let mut pause = PAUSE_MIN;
+        let mut bored = 0;
+        let mut idle_since: Option<Instant> = None;
+        let mut last_scavenge = Instant::now();
+        let mut last_trace = Instant::now();
+        loop {
+            let limit = match self.config.schedtrace {
+                Some(every) => pause.min(every),
+                None => pause,
+            };
+            self.monitor.sleep(Some(limit));
+            if self.is_exiting() {
+                return;
+            }
+            crate::stack::serve_report();
+            if let Some(every) = self.config.schedtrace
+                && last_trace.elapsed() >= every
+            {
+                last_trace = Instant::now();
+                eprint!("{}", self.schedtrace(self.config.scheddetail));
+            }
+            self.join_ended_threads();
+            if last_scavenge.elapsed() >= SCAVENGE_EVERY {
+                last_scavenge = Instant::now();
+                self.stacks.scavenge(SCAVENGE_BATCH);
+            }
+            let npidle = self.idle.npidle() as usize;
+            if npidle == self.ps.len() && !self.any_work() {
+                let since = *idle_since.get_or_insert_with(Instant::now);
+                pause = PAUSE_MAX;
+                if since.elapsed() >= IDLE_LIFE && self.config.schedtrace.is_none() {
+                    self.sleep_while_idle();
+                    idle_since = None;
+                    pause = PAUSE_MIN;
+                }
+                continue;
+            }
+            idle_since = None;
+            if self.retake(&mut seen) {
+                bored = 0;
+                pause = PAUSE_MIN;
+            } else {
+                bored += 1;
+                if bored > PATIENCE {
+                    pause = (pause * 2).min(if npidle > 0 {
+                        PAUSE_MAX_IDLE_P
+                    } else {
+                        PAUSE_MAX
+                    });
+                }
+            }
+        }
+    }
+
+    /// Sleeps until a P becomes busy; gives all idle stacks back first.
+    fn sleep_while_idle(&self) {
+        while self.stacks.scavenge(SCAVENGE_BATCH) > 0 {}
+        {
+            let mut state = self.lock.lock();
+            if state.idle_ps.len() < self.ps.len() || self.is_exiting() {
+                return;
+            }
+            state.monitor_waits = true;
+        }
+        self.monitor.sleep(None);
+    }
+
+    /// One look at all Ps. Whether there was anything to do.
+    fn retake(&self, seen: &mut [Seen]) -> bool {
+        let mut did = false;
+        let stopping = self.phase() == Phase::Stopping;
+        for (p, seen) in self.ps.iter().zip(seen) {
+            // Acquire: pairs with the Release in `attach`.
+            // SAFETY: Ms live as long as their runtime.
+            let Some(m) = (unsafe { p.m.load(Ordering::Acquire).as_ref() }) else {
+                // Idle, or changing hands. With work in its queue (there was no thread for it),
+                // it needs another try.
+                if p.idle.load(Ordering::Relaxed) && p.runq.len() > 0 && self.take_idle_p(p) {
+                    did |= self.start_m(p, false);
+                }
+                continue;
+            };
+            if stopping {
+                m.handshake.request();
+            }
+            let tick = p.schedtick.load(Ordering::Relaxed);
+            if tick != seen.tick {
+                seen.tick = tick;
+                seen.since = Instant::now();
+                seen.cpu = 0;
+                continue;
+            }
+            let global = self.global_len.load(Ordering::Relaxed) > 0;
+            if p.runq.len() == 0 && !global {
+                continue;
+            }
+            let stealable = p.runq.stealable() > 0 && !self.config.pin_started;
+            if self.idle.npidle() > 0 && (stealable || global) {
+                if self.idle.submitted() {
+                    self.wake_spinning();
+                }
+                did = true;
+            } else if self.idle.npidle() > 0
+                || seen.since.elapsed() >= SLICE
+                || is_blocked(m, &mut seen.cpu)
+            {
+                did |= self.take_from(m, p, tick);
+            }
+        }
+        // Work that came from outside while every P was busy, or whose wake-up found no thread.
+        if self.global_len.load(Ordering::Relaxed) > 0
+            && let Some(p) = self.take_idle()
+        {
+            did |= self.start_m(p, false);
+        }
+        did
+    }
+
+    /// Takes the P of an M and hands it on. False if the M is inside the runtime.
+    fn take_from(&self, m: &M, p: &P, tick: u32) -> bool {
+        if p.schedtick.load(Ordering::Relaxed) != tick || !m.handshake.try_take() {
+            return false;
+        }
+        // The M is outside the runtime and its P is ours: the one it has now, which is `p` unless
+        // it changed Ps a moment ago.
+        // SAFETY: Ps live as long as their runtime.
+        let Some(p) = (unsafe { m.p.load(Ordering::Relaxed).cast::<P>().as_ref() }) else {
+            unreachable!("an M that a P was taken from had none");
+        };
+        p.m.store(std::ptr::null_mut(), Ordering::Relaxed);
+        self.hand_off(p);
+        true
+    }
+}
+
+/// Whether the M's thread sleeps in the kernel: its CPU clock has not moved since the last look
+/// (`cpu`), and the kernel says that it is not waiting for a CPU either.
+fn is_blocked(m: &M, cpu: &mut u64) -> bool {
+    let tid = m.tid.load(Ordering::Relaxed);
+    if tid == 0 {
+        return false;
+    }
+    let now = thread_cpu_ns(tid);
+    let before = std::mem::replace(cpu, now);
+    now != 0 && now == before && matches!(thread_state(tid), Some(b'S' | b'D'))
+}
+
+/// CPU time that a thread has used, in ns; 0 if unknown.
+fn thread_cpu_ns(tid: u32) -> u64 {
+    // The kernel's encoding of a thread's scheduler clock: see clock_getcpuclockid(3) in libcs.
+    let clock = (!(tid as libc::clockid_t) << 3) | 6;
+    let mut t = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: writes one timespec; an unknown clock is an error.
+    if unsafe { libc::clock_gettime(clock, &mut t) } != 0 {
+        return 0;
+    }
+    t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
+}
+
+/// The state letter of a thread in /proc: R runs or wants to, S and D sleep.
+fn thread_state(tid: u32) -> Option<u8> {
+    let stat = std::fs::read(format!("/proc/self/task/{tid}/stat")).ok()?;
+    let after_name = stat.iter().rposition(|&b| b == b')')?;
+    stat.get(after_name + 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sleeping_thread_is_told_from_a_computing_one() {
+        use std::sync::atomic::{AtomicBool, AtomicU32};
+        static STOP: AtomicBool = AtomicBool::new(false);
+        static TIDS: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
+        // SAFETY: gettid has no preconditions.
+        let tid = || unsafe { libc::gettid() } as u32;
+        let hs = [
+            std::thread::spawn(move || {
+                TIDS[0].store(tid(), Ordering::SeqCst);
+                while !STOP.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_secs(1));
+                }
+            }),
+            std::thread::spawn(move || {
+                TIDS[1].store(tid(), Ordering::SeqCst);
+                while !STOP.load(Ordering::SeqCst) {
+                    std::hint::spin_loop();
+                }
+            }),
+        ];
+        std::thread::sleep(Duration::from_millis(50));
+        let [sleeper, computer] = [0, 1].map(|i| {
+            let m = M::new(0, std::ptr::null());
+            m.tid
+                .store(TIDS[i].load(Ordering::SeqCst), Ordering::Relaxed);
+            m
+        });
+        let (mut a, mut b) = (0, 0);
+        assert!(!is_blocked(&sleeper, &mut a), "the first look only remembers");
+        assert!(!is_blocked(&computer, &mut b));
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(is_blocked(&sleeper, &mut a));
+        assert!(!is_blocked(&computer, &mut b));
+        STOP.store(true, Ordering::SeqCst);
+        for h in hs {
+            h.join().unwrap();
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! The loop of an M: pick a goroutine, resume it, and do what it wanted when it suspended.
+//!
+//! All of this runs on the M's own stack and inside the runtime (the M's `in_runtime` is set), so
+//! the P cannot be taken away under it. Nothing here may unwind, and no user code runs here.
+
+use super::{Phase, Sched};
+use crate::fiber::{FINISHED, Fiber};
+use crate::g::G;
+use crate::g::join::{Finished, Stored};
+use crate::g::parker::{Token, WaiterCell};
+use crate::g::task::{AbortOnUnwind, JoinError, Outcome};
+use crate::m::{M, current};
+use crate::p::P;
+use crate::p::runq::Runnable;
+use crate::sync::atomic::AtomicUsize;
+use crate::sync::{Ordering, light_fence};
+use std::fmt;
+use std::ptr;
+
+/// What a goroutine suspends with: to the back of the queue.
+pub(super) const YIELD: usize = 1;
+/// To be woken by somebody, after the M's commit function has run.
+pub(super) const PARK: usize = 2;
+/// Its P is gone: to be resumed when it has one again.
+pub(super) const LOST: usize = 3;
+
+/// What a fiber's entry is told to do with the G whose address the word carries.
+const RUN: usize = 0;
+const CANCEL: usize = 1;
+const NO_STACK: usize = 2;
+const TAGS: usize = 3;
+
+impl Sched {
+    /// Runs goroutines until the runtime ends or this M is no longer needed.
+    pub(super) fn run_loop(&self, m: &M) {
+        let guard = AbortOnUnwind("the scheduler's loop");
+        while let Some(g) = self.schedule(m) {
+            self.execute(m, g);
+        }
+        guard.disarm();
+    }
+
+    /// Resumes `g` on this M, which has a P, until it suspends.
+    #[inline]
+    fn execute(&self, m: &M, g: Runnable) {
+        // SAFETY: the queue gave us ownership of g; m is our own M, inside the runtime, with a P.
+        unsafe {
+            let g = &*g.0;
+            let word = match (*g.fiber.as_ptr()).is_some() {
+                true => 0,
+                false => match self.bind_fiber(m, g) {
+                    Some(word) => word,
+                    None => return,
+                },
+            };
+            g.status.running();
+            g.m.store(ptr::from_ref(m).cast_mut().cast(), Ordering::Relaxed);
+            m.curg.store(ptr::from_ref(g).cast_mut(), Ordering::Relaxed);
+            m.handshake.new_slice();
+            // The fiber stays in its place while the goroutine runs: nobody else looks at it.
+            let fiber = (*g.fiber.as_ptr()).as_ref().unwrap_unchecked();
+            let out = fiber.resume(word);
+            m.curg.store(ptr::null_mut(), Ordering::Relaxed);
+            match out {
+                FINISHED => self.finish(m, g),
+                PARK => self.commit_park(m, g),
+                YIELD => self.requeue(m, g),
+                LOST => self.queue_for_p(m, g),
+                _ => unreachable!("a goroutine suspended with {out}"),
+            }
+        }
+    }
+
+    /// Gives a goroutine that has not run yet its fiber, and says what to resume it with. None:
+    /// there is no stack, and none in reserve; the goroutine is back in the global queue.
+    ///
+    /// # Safety
+    /// As in `execute`.
+    #[inline]
+    unsafe fn bind_fiber(&self, m: &M, g: &G) -> Option<usize> {
+        // SAFETY: the caller's promise.
+        let p = unsafe { P::of(m) }.expect("an M that runs a goroutine has a P");
+        // SAFETY: this M owns the P.
+        let (fiber, tag) = match unsafe { p.take_fiber(&self.stacks, goroutine_entry) } {
+            Ok(fiber) if self.phase() == Phase::Running => (fiber, RUN),
+            Ok(fiber) => (fiber, CANCEL),
+            Err(why) => {
+                let text = why.to_string();
+                self.report_no_stack(g, &text);
+                let Some(fiber) = self.reserve.lock().take() else {
+                    self.inject(Runnable(g));
+                    std::thread::yield_now();
+                    return None;
+                };
+                m.no_stack.set(Some(text));
+                (fiber, NO_STACK)
+            }
+        };
+        if self.config.pin_started {
+            g.locked_m
+                .store(ptr::from_ref(m).cast_mut().cast(), Ordering::Relaxed);
+        }
+        let word = ptr::from_ref(g) as usize;
+        debug_assert_eq!(word & TAGS, 0);
+        fiber.set_owner(word as *mut ());
+        g.fiber.set(Some(fiber));
+        Some(word | tag)
+    }
+
+    #[cold]
+    fn report_no_stack(&self, g: &G, why: &str) {
+        if !self.no_stack_reported.swap(true, Ordering::Relaxed) {
+            let mut who = String::new();
+            // SAFETY: the M owns g.
+            let _ = unsafe { g.describe(&mut who) };
+            eprintln!(
+                "weft: {who} cannot start, no stack: {why}\n\
+                 weft: it fails with JoinError::NoStack, and so will others (not reported again)"
+            );
+        }
+    }
+
+    /// The goroutine returned: its fiber serves the next, its handle learns of it.
+    ///
+    /// # Safety
+    /// As in `execute`; g is off its stack.
+    unsafe fn finish(&self, m: &M, g: &G) {
+        // SAFETY: the caller's promise; the fiber is idle.
+        unsafe {
+            let p = P::of(m).expect("a goroutine finishes with a P");
+            let fiber = g.fiber.take().expect("it ran on a fiber");
+            self.give_fiber(p, fiber);
+            g.status.dead();
+            p.count_finished();
+            match g.join.finish() {
+                Finished::Free => {
+                    g.clear();
+                    p.give_g(g);
+                }
+                Finished::Wake(waiter) => {
+                    if let Some(claimed) = waiter.claim(Token::new(0)) {
+                        self.ready_on(p, claimed);
+                    }
+                }
+                Finished::Leave => {}
+            }
+        }
+        if self.phase() != Phase::Running {
+            self.goroutine_ended();
+        }
+    }
+
+    /// # Safety
+    /// This M owns p; the fiber is idle.
+    #[inline]
+    unsafe fn give_fiber(&self, p: &P, fiber: Fiber) {
+        if self.no_stack_reported.load(Ordering::Relaxed) {
+            let mut reserve = self.reserve.lock();
+            if reserve.is_none() {
+                *reserve = Some(fiber);
+                return;
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { p.give_fiber(fiber, &self.stacks) };
+    }
+
+    /// Publishes a goroutine that parks.
+    ///
+    /// # Safety
+    /// As in `execute`; g is off its stack, and m's commit function is set.
+    #[inline]
+    unsafe fn commit_park(&self, m: &M, g: &G) {
+        let (commit, data) = m.commit.take().expect("a park comes with a commit");
+        let waiter = g.parker.episode();
+        let interruptible = g.interruptible.load(Ordering::Relaxed);
+        g.status.waiting();
+        // Who finds g by a walk and claims it waits until `committing` is null again, so the
+        // frame that `data` points to stays until commit has returned. The store is ordered
+        // before `arm` by the Release there.
+        m.committing
+            .store(ptr::from_ref(g).cast_mut(), Ordering::Relaxed);
+        g.parker.arm(waiter);
+        // SAFETY: the goroutine put the two there together, for this call. From here on g may be
+        // running on another M: only `waiter` may be used.
+        let keep = unsafe { commit(data) };
+        // Release: pairs with the Acquire of the walker that waits for it.
+        m.committing.store(ptr::null_mut(), Ordering::Release);
+        // Pairs with the heavy fence of a shutdown: either it finds g armed, or we see its phase.
+        light_fence();
+        if !keep {
+            self.unpark_own(m, waiter.claim(Token::NOT_PARKED));
+        } else if self.phase() != Phase::Running && interruptible {
+            self.unpark_own(m, waiter.claim(Token::INTERRUPTED));
+        }
+    }
+
+    #[cold]
+    fn unpark_own(&self, m: &M, claimed: Option<crate::g::parker::Claimed>) {
+        if let Some(claimed) = claimed {
+            // SAFETY: our own M, inside the runtime, with the P it parked the goroutine with.
+            unsafe { self.ready_on(P::of(m).expect("a park keeps the P"), claimed) };
+        }
+    }
+
+    /// # Safety
+    /// As in `execute`; g is off its stack.
+    #[inline]
+    unsafe fn requeue(&self, m: &M, g: &G) {
+        // SAFETY: the caller's promise.
+        let p = unsafe { P::of(m) }.expect("a yield keeps the P");
+        g.status.readied();
+        p.runq.push_started(Runnable(g));
+        // What this P runs next anyway is no reason to wake another M.
+        if p.runq.started_len() > 1 && self.idle.submitted() {
+            self.wake_spinning();
+        }
+    }
+}
+
+/// The body of every fiber: runs one goroutine from its first instruction to its last.
+///
+/// # Safety
+/// Called by a fiber that `execute` resumed with a word of `bind_fiber`.
+pub(super) unsafe fn goroutine_entry(word: usize) {
+    let guard = AbortOnUnwind("a goroutine's root");
+    // SAFETY: bind_fiber made the word; the G is ours until we suspend for the last time.
+    let g = unsafe { &*((word & !TAGS) as *const G) };
+    // SAFETY: a goroutine runs on an M.
+    let m = unsafe { &*current() };
+    let no_stack = (word & TAGS == NO_STACK).then(|| m.no_stack.take()).flatten();
+    // SAFETY: g is not finished.
+    let sched = unsafe { Sched::of_g(g) };
+    m.handshake.leave();
+    // User code runs from here, outside the runtime.
+    // SAFETY: the task holds its closure, and the goroutine owns it.
+    let outcome = unsafe {
+        match word & TAGS {
+            RUN => g.task.run(),
+            CANCEL => {
+                g.task.cancel(JoinError::Cancelled);
+                Outcome::Cancelled
+            }
+            _ => {
+                g.task.cancel(JoinError::NoStack(no_stack.unwrap_or_default()));
+                Outcome::Cancelled
+            }
+        }
+    };
+    if outcome == Outcome::Panicked && sched.config.on_panic == super::OnPanic::Abort {
+        eprintln!("fatal error: a goroutine panicked, and OnPanic::Abort was asked for");
+        std::process::abort();
+    }
+    let mut unheard = false;
+    if (outcome != Outcome::Returned || g.task.result_needs_drop())
+        && g.join.stored() == Stored::ByGoroutine
+    {
+        unheard = outcome == Outcome::Panicked;
+        // SAFETY: the handle is gone, so the result is ours.
+        unsafe { g.task.drop_result() };
+    }
+    let scope = g.scope.get().cast::<ScopeWord>();
+    // SAFETY: a scope waits for its goroutines.
+    if let Some(scope) = unsafe { scope.as_ref() } {
+        scope.child_done(unheard);
+    }
+    let window = super::Window::enter_quietly();
+    if g.lock_depth.get() > 0 {
+        super::handoff::force_unlock(g);
+    }
+    std::mem::forget(window); // the scheduler's loop goes on inside
+    guard.disarm();
+}
+
+/// Where a scope and its goroutines meet: the count of those that run, and the parent that waits.
+///
+/// The last child touches the word, which lives on the parent's stack, for the last time when it
+/// subtracts itself, unless WAITING is set: then the parent cannot leave before this child has
+/// claimed it.
+pub(crate) struct ScopeWord {
+    /// Twice the number of children, plus WAITING.
+    word: AtomicUsize,
+    parent: WaiterCell,
+    /// A child panicked whose handle nobody holds.
+    unheard_panic: std::sync::atomic::AtomicBool,
+}
+
+const WAITING: usize = 1;
+const CHILD: usize = 2;
+
+impl ScopeWord {
+    pub(crate) fn new() -> ScopeWord {
+        ScopeWord {
+            word: AtomicUsize::new(0),
+            parent: WaiterCell::new(),
+            unheard_panic: std::sync::atomic::AtomicBool::new(false),
+        }
+    }
+
+    /// A child is about to be spawned.
+    pub(crate) fn child_spawned(&self) {
+        // Relaxed: by the parent or a running child, so the count is not zero or not waited for.
+        self.word.fetch_add(CHILD, Ordering::Relaxed);
+    }
+
+    /// A child panicked, and its handle was dropped without a look.
+    pub(crate) fn note_unheard_panic(&self) {
+        self.unheard_panic.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn heard_nothing_bad(&self) -> bool {
+        // Relaxed: ordered by the Acquire in `register` or by the wake-up.
+        !self.unheard_panic.load(Ordering::Relaxed)
+    }
+
+    /// A child has finished, or was not spawned after all.
+    pub(crate) fn child_done(&self, unheard_panic: bool) {
+        if unheard_panic {
+            self.note_unheard_panic();
+        }
+        // AcqRel: Release publishes what the child did; Acquire pairs with `register`.
+        if self.word.fetch_sub(CHILD, Ordering::AcqRel) == CHILD | WAITING {
+            let parent = self.parent.get().expect("WAITING comes after the waiter");
+            let claimed = parent.claim(Token::new(0));
+            claimed
+                .expect("only the last child wakes a scope's parent")
+                .ready();
+        }
+    }
+
+    /// Publishes the parent; false if no child is left.
+    pub(crate) fn register(&self, parent: crate::g::parker::Waiter) -> bool {
+        self.parent.set(parent);
+        // AcqRel: Release publishes `parent`; Acquire pairs with `child_done`.
+        self.word.fetch_or(WAITING, Ordering::AcqRel) != 0
+    }
+}
+
+/// Says whose stack it is, for the overflow report.
+///
+/// # Safety
+/// `owner` is null or the G that runs on the stack. Async-signal-safe.
+pub(crate) unsafe fn describe_owner(owner: *mut (), out: &mut dyn fmt::Write) -> fmt::Result {
+    // SAFETY: the caller's promise.
+    match unsafe { owner.cast::<G>().as_ref() } {
+        // SAFETY: it runs, so it is not freed.
+        Some(g) => unsafe { g.describe(out) },
+        None => out.write_str("an unnamed goroutine"),
+    }
+}

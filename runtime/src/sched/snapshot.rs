@@ -1,0 +1,93 @@
+//! What a trace prints of the scheduler's state, read while it runs.
+
+use super::Sched;
+use crate::g::status::Status;
+use crate::g::{G, registry};
+use crate::m::M;
+use crate::p::P;
+use crate::sync::Ordering;
+use crate::trace::schedtrace::{GLine, MLine, PLine, Snapshot};
+use std::ptr;
+
+fn m_id(m: *const M) -> Option<u32> {
+    // SAFETY: null, or a record that lives as long as the runtime.
+    unsafe { m.as_ref() }.map(|m| m.id)
+}
+
+impl Sched {
+    /// Go's `SCHED` line, and with `detail` the P, M and G lines. The scheduler goes on
+    /// meanwhile: the numbers are each right, but not all of one moment.
+    pub(crate) fn schedtrace(&self, detail: bool) -> String {
+        let mut snapshot = {
+            // As Go: under the scheduler's lock, so that the idle lists agree with each other.
+            let state = self.lock.lock();
+            Snapshot {
+                ms: self.started.elapsed().as_millis() as u64,
+                procs: self.ps.len(),
+                idle_procs: self.idle.npidle(),
+                threads: state.threads.live() + 1, // and the monitor
+                spinning: self.idle.nmspinning(),
+                idle_threads: state.idle_ms.len(),
+                runqueue: state.global.len(),
+                monitor_waits: state.monitor_waits,
+                p: self.ps.iter().map(p_line).collect(),
+                m: if detail {
+                    state
+                        .threads
+                        .records()
+                        .filter(|m| m.tid.load(Ordering::Relaxed) != 0)
+                        .map(m_line)
+                        .collect()
+                } else {
+                    Vec::new()
+                },
+                g: Vec::new(),
+            }
+        };
+        if detail {
+            registry::for_each(ptr::from_ref(self).cast(), |g| snapshot.g.push(g_line(g)));
+        }
+        snapshot.render(detail)
+    }
+}
+
+fn p_line(p: &P) -> PLine {
+    PLine {
+        id: p.id,
+        running: !p.idle.load(Ordering::Relaxed),
+        schedtick: p.schedtick.load(Ordering::Relaxed),
+        m: m_id(p.m.load(Ordering::Acquire)),
+        runqsize: p.runq.len(),
+        gfree: p.gfree_len(),
+    }
+}
+
+fn m_line(m: &M) -> MLine {
+    let g_id = |g: *mut G| {
+        // SAFETY: null, or a G; Gs are type-stable while their runtime lives.
+        unsafe { g.as_ref() }.map(|g| g.id().as_u64())
+    };
+    MLine {
+        id: m.id,
+        // SAFETY: null, or a P, which lives as long as the runtime.
+        p: unsafe { m.p.load(Ordering::Relaxed).cast::<P>().as_ref() }.map(|p| p.id),
+        curg: g_id(m.curg.load(Ordering::Relaxed)),
+        spinning: m.spinning.load(Ordering::Relaxed),
+        blocked: !m.handshake.inside() && m.p.load(Ordering::Relaxed).is_null(),
+        lockedg: g_id(m.locked_g.load(Ordering::Relaxed)),
+    }
+}
+
+fn g_line(g: &G) -> GLine {
+    let status = g.status.get();
+    let on_m = matches!(status, Status::Running | Status::Blocked);
+    GLine {
+        id: g.id().as_u64(),
+        status: status as u32,
+        reason: g.status.reason().as_str(),
+        m: on_m
+            .then(|| m_id(g.m.load(Ordering::Relaxed).cast()))
+            .flatten(),
+        lockedm: m_id(g.locked_m.load(Ordering::Relaxed).cast()),
+    }
+}

@@ -1,0 +1,147 @@
+//! New goroutines: Go's `newproc`.
+
+use super::{Sched, Window};
+use crate::g::G;
+use crate::g::registry::{self, GList};
+use crate::g::task::JoinError;
+use crate::p::next_id;
+use crate::p::runq::{Pushed, Runnable};
+use crate::sync::Ordering;
+use std::panic::Location;
+use std::ptr;
+
+/// What a goroutine is spawned with, beside its closure.
+pub(crate) struct Spawned {
+    pub(crate) site: &'static Location<'static>,
+    pub(crate) name: Option<Box<str>>,
+    /// The scope that waits for it, or null.
+    pub(crate) scope: *const super::ScopeWord,
+}
+
+/// Spawns a goroutine into the caller's runtime, if the caller is a goroutine; else gives the
+/// closure back. The G returned belongs to its join handle.
+///
+/// # Safety
+/// What `f` borrows outlives the goroutine.
+#[inline]
+pub(crate) unsafe fn spawn<F, T>(with: Spawned, f: F) -> Result<*const G, (Spawned, F)>
+where
+    F: FnOnce() -> T,
+{
+    let window = Window::enter();
+    let Some((m, p)) = window.m_and_p() else {
+        return Err((with, f));
+    };
+    // SAFETY: our own M.
+    let sched = unsafe { Sched::of_m(m) };
+    // SAFETY: inside the runtime, p is ours; the G is fresh; f's borrows are the caller's promise.
+    unsafe {
+        let g = p.take_g();
+        (*g).init(
+            p.next_id(),
+            ptr::from_ref(sched).cast_mut().cast(),
+            with.site,
+            with.name,
+        );
+        (*g).scope.set(with.scope.cast());
+        (*g).task.put(f);
+        (*g).status.spawned();
+        p.count_spawned();
+        if !sched.is_running() {
+            // A goroutine that unwinds spawns another, from a destructor.
+            drop(window);
+            cancel_unstarted(&*g);
+            let window = Window::enter_quietly();
+            if let Some((_, p)) = window.m_and_p() {
+                p.count_finished();
+            }
+            return Ok(g);
+        }
+        if p.runq.push_fresh(Runnable(g)) == Pushed::Deque {
+            sched.work_in_deque();
+        }
+        Ok(g)
+    }
+}
+
+/// The goroutine never enters a queue: its result is that it was cancelled.
+///
+/// # Safety
+/// The caller owns g, whose task holds its closure.
+unsafe fn cancel_unstarted(g: &G) {
+    // SAFETY: the caller's promise.
+    unsafe { g.task.cancel(JoinError::Cancelled) };
+    g.status.dead();
+    g.join.reset_done();
+    // SAFETY: scopes outlive their goroutines.
+    if let Some(scope) = unsafe { g.scope.get().cast::<super::ScopeWord>().as_ref() } {
+        scope.child_done(false);
+    }
+}
+
+/// Spawns a goroutine from a plain thread, or from a goroutine of another runtime. Gives the
+/// closure back if the runtime is shutting down.
+///
+/// # Safety
+/// As for [`spawn`].
+pub(crate) unsafe fn spawn_outside<F, T>(
+    sched: &Sched,
+    with: Spawned,
+    f: F,
+) -> Result<*const G, F>
+where
+    F: FnOnce() -> T,
+{
+    let mut one = GList::new();
+    registry::take(1, &mut one);
+    let g = one.pop_front().expect("the registry gives at least one");
+    let mut state = sched.lock.lock();
+    if !sched.is_running() {
+        drop(state);
+        // SAFETY: g was just taken off the free list.
+        unsafe { one.push_front(g) };
+        registry::give(&mut one);
+        return Err(f);
+    }
+    // SAFETY: the G is fresh and ours; f's borrows are the caller's promise.
+    unsafe {
+        (*g).init(
+            next_id().as_u64(),
+            ptr::from_ref(sched).cast_mut().cast(),
+            with.site,
+            with.name,
+        );
+        (*g).scope.set(with.scope.cast());
+        (*g).task.put(f);
+        (*g).status.spawned();
+        state.global.push_back(g);
+    }
+    sched.spawned_outside.fetch_add(1, Ordering::Release);
+    sched
+        .global_len
+        .store(state.global.len(), Ordering::Relaxed);
+    drop(state);
+    sched.work_in_deque();
+    Ok(g)
+}
+
+/// Frees a finished goroutine, from wherever its handle ends.
+///
+/// # Safety
+/// The caller owns g, which is finished, and whose result is gone.
+#[inline]
+pub(crate) unsafe fn free_g(g: *const G) {
+    // SAFETY: the caller's promise.
+    unsafe { (*g).clear() };
+    let window = Window::enter_quietly();
+    match window.m_and_p() {
+        // SAFETY: inside the runtime, p is ours. (A G of another runtime is as good as any.)
+        Some((_, p)) => unsafe { p.give_g(g) },
+        None => {
+            let mut one = GList::new();
+            // SAFETY: the caller's promise.
+            unsafe { one.push_front(g) };
+            registry::give(&mut one);
+        }
+    }
+}

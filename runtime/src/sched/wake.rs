@@ -1,0 +1,260 @@
+//! Submitting work, and waking or starting an M for it.
+
+use super::{Sched, State};
+use crate::g::G;
+use crate::g::parker::{Claimed, Kind};
+use crate::m::thread::ThreadParker;
+use crate::m::M;
+use crate::p::P;
+use crate::p::runq::{Pushed, Runnable};
+use crate::sync::{MutexGuard, Ordering};
+use std::ptr;
+
+impl Claimed {
+    /// Makes the waiter run again (Go's `goready`): a goroutine next on the caller's P, or, from
+    /// a thread or a goroutine of another runtime, in its own runtime's global queue; a plain
+    /// thread by waking it.
+    ///
+    /// To be called after all locks have been released: the waiter may run at once.
+    #[inline]
+    pub fn ready(self) {
+        let window = super::Window::enter_quietly();
+        self.ready_in(&window);
+    }
+
+    /// As [`Claimed::ready`], for a caller that is inside the runtime already.
+    #[inline]
+    pub fn ready_in(self, window: &super::Window) {
+        match window.m_and_p() {
+            // SAFETY: a window keeps its M inside the runtime, with its P.
+            Some((m, p)) => unsafe { Sched::of_m(m).ready_on(p, self) },
+            None => self.ready_outside(),
+        }
+    }
+
+    #[cold]
+    fn ready_outside(self) {
+        let parker = self.0;
+        // SAFETY: a claimed parker belongs to a waiter that cannot go away before it is woken.
+        unsafe {
+            match parker.as_ref().kind() {
+                Kind::Thread => ThreadParker::of(parker).note.wake(),
+                Kind::Goroutine => {
+                    let g = parker.cast::<G>().as_ref();
+                    g.status.readied();
+                    Sched::of_g(g).inject(Runnable(g));
+                }
+            }
+        }
+    }
+}
+
+impl Sched {
+    /// # Safety
+    /// The caller is inside the runtime and owns `p`, a P of this runtime.
+    #[inline]
+    pub(super) unsafe fn ready_on(&self, p: &P, claimed: Claimed) {
+        // SAFETY: a claimed parker belongs to a waiter that cannot go away before it is woken.
+        unsafe {
+            let parker = claimed.0.as_ref();
+            let g = claimed.0.cast::<G>().as_ref();
+            if parker.kind() == Kind::Thread
+                || !ptr::eq(g.sched.load(Ordering::Relaxed), ptr::from_ref(self).cast())
+            {
+                return claimed.ready_outside();
+            }
+            g.status.readied();
+            if p.runq.push_next(Runnable(g)) == Pushed::Deque {
+                self.work_in_deque();
+            }
+        }
+    }
+
+    /// A deque of this P has something that others could run.
+    #[inline(always)]
+    pub(super) fn work_in_deque(&self) {
+        if self.idle.submitted() {
+            self.wake_spinning();
+        }
+    }
+
+    /// A runnable goroutine from outside: to the global queue.
+    pub(super) fn inject(&self, g: Runnable) {
+        {
+            let mut state = self.lock.lock();
+            // SAFETY: the caller passes the ownership of g on.
+            unsafe { state.global.push_back(g.0) };
+            self.global_len.store(state.global.len(), Ordering::Relaxed);
+        }
+        self.work_in_deque();
+    }
+
+    /// Wakes an M that shall look for work (Go's `wakep`). The caller owns one spinning state.
+    #[cold]
+    pub(super) fn wake_spinning(&self) {
+        match self.take_idle() {
+            Some(p) => {
+                self.start_m(p, true);
+            }
+            None => self.idle.end_spinning(),
+        }
+    }
+
+    /// Runs `p` on an idle M, or on a new one; if there can be none, `p` goes (back) to the idle
+    /// list, and the answer is false. With `spinning`, the caller's spinning state goes to that M.
+    pub(super) fn start_m(&self, p: &P, spinning: bool) -> bool {
+        let mut state = self.lock.lock();
+        if let Some(m) = state.idle_ms.pop() {
+            drop(state);
+            // SAFETY: Ms live as long as their runtime.
+            self.hand_over(unsafe { &*m }, p, spinning);
+            return true;
+        }
+        let started = self.reserve_thread(&mut state).and_then(|m| {
+            MutexGuard::unlocked(&mut state, || {
+                m.spinning.store(spinning, Ordering::Relaxed);
+                // Relaxed: published by the start of the thread.
+                m.nextp
+                    .store(ptr::from_ref(p).cast_mut().cast(), Ordering::Relaxed);
+                self.spawn_thread(m)
+            })
+            .inspect_err(|_| state.threads.unreserve(m))
+        });
+        let Err(shortage) = started else { return true };
+        self.put_idle(&mut state, p);
+        let report = !std::mem::replace(&mut state.shortage_reported, true);
+        drop(state);
+        if spinning {
+            self.idle.end_spinning();
+        }
+        if report {
+            eprintln!("weft: {shortage}");
+        }
+        false
+    }
+
+    /// Gives `p` to an M that sleeps (or is about to) and is on no list any more.
+    pub(super) fn hand_over(&self, m: &M, p: &P, spinning: bool) {
+        m.spinning.store(spinning, Ordering::Relaxed);
+        // Relaxed: published by the note.
+        m.nextp
+            .store(ptr::from_ref(p).cast_mut().cast(), Ordering::Relaxed);
+        m.note.wake();
+    }
+
+    /// `m` gets `p`. By m's own thread, inside the runtime.
+    pub(super) fn attach(&self, m: &M, p: &P) {
+        debug_assert!(p.m.load(Ordering::Relaxed).is_null());
+        m.p.store(ptr::from_ref(p).cast_mut().cast(), Ordering::Relaxed);
+        // Release: the monitor that finds the M here sees it initialised.
+        p.m.store(ptr::from_ref(m).cast_mut(), Ordering::Release);
+    }
+
+    /// `m` gives `p` up. By m's own thread, inside the runtime.
+    pub(super) fn detach(&self, m: &M, p: &P) {
+        debug_assert!(ptr::eq(p.m.load(Ordering::Relaxed), m));
+        m.p.store(ptr::null_mut(), Ordering::Relaxed);
+        p.m.store(ptr::null_mut(), Ordering::Relaxed);
+    }
+
+    /// Puts a P that nobody holds on the idle list.
+    pub(super) fn put_idle(&self, state: &mut State, p: &P) {
+        debug_assert!(!p.idle.load(Ordering::Relaxed));
+        p.idle.store(true, Ordering::Relaxed);
+        state.idle_ps.push(p);
+        self.idle.p_idle();
+    }
+
+    /// Takes a P from the idle list.
+    pub(super) fn take_idle(&self) -> Option<&P> {
+        if self.idle.npidle() == 0 {
+            return None;
+        }
+        self.take_idle_locked(&mut self.lock.lock())
+    }
+
+    pub(super) fn take_idle_locked(&self, state: &mut State) -> Option<&P> {
+        // SAFETY: Ps live as long as their runtime.
+        let p = unsafe { &*state.idle_ps.pop()? };
+        self.now_busy(state, p);
+        Some(p)
+    }
+
+    /// Takes this very P from the idle list; false if it is not there.
+    pub(super) fn take_idle_p(&self, p: &P) -> bool {
+        let mut state = self.lock.lock();
+        let Some(at) = state.idle_ps.iter().position(|&x| ptr::eq(x, p)) else {
+            return false;
+        };
+        state.idle_ps.remove(at);
+        self.now_busy(&mut state, p);
+        true
+    }
+
+    fn now_busy(&self, state: &mut State, p: &P) {
+        p.idle.store(false, Ordering::Relaxed);
+        self.idle.p_busy();
+        if std::mem::replace(&mut state.monitor_waits, false) {
+            self.monitor.wake();
+        }
+    }
+
+    /// Puts this M to sleep until it is handed a P. False: it shall end.
+    #[cold]
+    pub(super) fn stop_m(&self, m: &M) -> bool {
+        debug_assert!(!m.spinning.load(Ordering::Relaxed));
+        {
+            let mut state = self.lock.lock();
+            if self.is_exiting() {
+                return false;
+            }
+            if !m.pinned.is_empty() {
+                // Queued for this M alone since it last looked: it needs a P after all, or must
+                // be found again by whoever has one.
+                if let Some(p) = self.take_idle_locked(&mut state) {
+                    drop(state);
+                    self.attach(m, p);
+                    return true;
+                }
+                while let Some(g) = m.pinned.pop() {
+                    // SAFETY: the queue owned g.
+                    unsafe { state.global.push_back(g) };
+                }
+                self.global_len.store(state.global.len(), Ordering::Relaxed);
+            }
+            state.idle_ms.push(m);
+        }
+        loop {
+            let reap = (!self.config.pin_started).then_some(super::thread::IDLE_LIFE);
+            if m.note.sleep(reap) {
+                break;
+            }
+            let mut state = self.lock.lock();
+            // The oldest go first; as many as there are Ps stay.
+            if state.idle_ms.len() > self.ps.len()
+                && let Some(at) = state.idle_ms.iter().position(|&x| ptr::eq(x, m))
+            {
+                state.idle_ms.remove(at);
+                return false;
+            }
+        }
+        self.take_handed(m)
+    }
+
+    /// Attaches the P that came with a wake-up. False: none came, the runtime ends.
+    pub(super) fn take_handed(&self, m: &M) -> bool {
+        // Relaxed: ordered by the note.
+        let p = m.nextp.swap(ptr::null_mut(), Ordering::Relaxed).cast::<P>();
+        // SAFETY: Ps live as long as their runtime.
+        match unsafe { p.as_ref() } {
+            Some(p) => {
+                self.attach(m, p);
+                true
+            }
+            None => {
+                debug_assert!(self.is_exiting());
+                false
+            }
+        }
+    }
+}

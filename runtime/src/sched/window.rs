@@ -1,0 +1,270 @@
+//! A goroutine's way into the runtime and out again, and what it can do inside: park and yield.
+//!
+//! The time between is the *window*: while it is open, the goroutine's P cannot be taken away, so
+//! its queues may be used and locks held. It must be short, and no user code may run in it (a
+//! value's destructor, a closure, an allocator's hook that parks): collect, leave, then run it.
+
+use super::Sched;
+use super::run::{PARK, YIELD};
+use crate::g::G;
+use crate::g::parker::{Token, Waiter};
+use crate::g::status::WaitReason;
+use crate::g::task::Unwind;
+use crate::m::retake::Entry;
+use crate::m::thread::thread_parker;
+use crate::m::{M, current};
+use crate::p::P;
+use crate::p::lock::{Held, Lock};
+use crate::sync::Ordering;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::ptr;
+
+/// The calling goroutine, inside the runtime; or the calling plain thread, for which "inside" has
+/// no meaning. Dropping it leaves.
+#[derive(Debug)]
+pub struct Window {
+    /// Null on a plain thread.
+    m: *const M,
+    /// Tied to the thread.
+    _not_send: PhantomData<*mut ()>,
+}
+
+/// Whether a shutdown of the runtime may end a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    /// The wait ends with [`Token::INTERRUPTED`].
+    Allowed,
+    /// The wait ends only by its waker: for waits that something else's safety depends on.
+    Forbidden,
+}
+
+impl Window {
+    fn new(m: *const M) -> Window {
+        Window {
+            m,
+            _not_send: PhantomData,
+        }
+    }
+
+    /// Enters. If the runtime is shutting down, the goroutine is unwound here.
+    #[inline(always)]
+    pub(crate) fn enter() -> Window {
+        let m = current();
+        // SAFETY: the calling thread's own M, or null.
+        if let Some(m) = unsafe { m.as_ref() } {
+            debug_assert!(!m.handshake.inside(), "windows do not nest");
+            if !m.handshake.enter() {
+                return Window::new(enter_slow(m, true));
+            }
+        }
+        Window::new(m)
+    }
+
+    /// Enters, and never unwinds: for destructors.
+    #[inline(always)]
+    pub(crate) fn enter_quietly() -> Window {
+        let m = current();
+        // SAFETY: the calling thread's own M, or null.
+        if let Some(m) = unsafe { m.as_ref() } {
+            debug_assert!(!m.handshake.inside(), "windows do not nest");
+            if !m.handshake.enter() {
+                return Window::new(enter_slow(m, false));
+            }
+        }
+        Window::new(m)
+    }
+
+    /// Whether the caller is a goroutine.
+    #[inline]
+    pub fn is_goroutine(&self) -> bool {
+        !self.m.is_null()
+    }
+
+    #[inline(always)]
+    pub(crate) fn m_and_p(&self) -> Option<(&M, &P)> {
+        // SAFETY: the calling thread's own M, inside the runtime, where it has a P.
+        unsafe {
+            let m = self.m.as_ref()?;
+            Some((m, P::of(m).unwrap_unchecked()))
+        }
+    }
+
+    /// The calling goroutine.
+    #[inline]
+    pub(crate) fn g(&self) -> Option<&G> {
+        let (m, _) = self.m_and_p()?;
+        // SAFETY: the goroutine that runs on this M is the caller.
+        unsafe { m.curg.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// Names the caller's next wait, to be published to those who may end it. It must be
+    /// published by the commit function of [`Window::park`], or under a lock that this function
+    /// releases: nobody may claim it before.
+    #[inline]
+    pub fn waiter(&self) -> Waiter {
+        match self.g() {
+            Some(g) => g.parker.episode(),
+            None => thread_parker().parker.episode(),
+        }
+    }
+
+    /// A lock of which this goroutine's P, if it is one, has the bias.
+    #[inline]
+    pub fn new_lock(&self) -> Lock {
+        Lock::biased_to(self.m_and_p().map(|(_, p)| p.bias))
+    }
+
+    /// Tells the runtime how a lock fared that is about to be dropped.
+    #[inline]
+    pub fn retire_lock(&self, lock: &mut Lock) {
+        lock.retire(self.m_and_p().map(|(_, p)| p.bias));
+    }
+
+    /// Takes a lock.
+    ///
+    /// # Safety
+    /// The caller holds no other [`Lock`], and releases this one before it leaves the window, or
+    /// in the commit function by which it parks.
+    #[inline(always)]
+    pub unsafe fn lock(&self, lock: &Lock) -> Held {
+        // SAFETY: the window keeps the P; the rest is the caller's promise.
+        unsafe { lock.lock(self.m_and_p().map(|(_, p)| p.bias)) }
+    }
+
+    /// Parks the caller (Go's `gopark`) until its [`Window::waiter`] is claimed, and returns the
+    /// claimer's token.
+    ///
+    /// `commit` runs when the goroutine is off its stack, on the stack of its M: it publishes the
+    /// waiter, releases the caller's lock, and returns true; or returns false if there is nothing
+    /// to wait for after all ([`Token::NOT_PARKED`]). From the moment of publication the
+    /// goroutine may run again elsewhere, so `commit` must touch nothing of its frame after it.
+    ///
+    /// A plain thread is blocked, with the same meaning.
+    ///
+    /// # Safety
+    /// `commit` does not unwind, does not call into this crate except to release the lock, and
+    /// runs no user code. The waiter is claimed only as [`Window::waiter`] says. What the waiter
+    /// was published in must be made to forget it before the frame ends if the wait is
+    /// interrupted.
+    #[inline]
+    pub unsafe fn park<F: FnOnce() -> bool>(
+        self,
+        reason: WaitReason,
+        interrupt: Interrupt,
+        commit: F,
+    ) -> (Window, Token) {
+        let Some((m, _)) = self.m_and_p() else {
+            return park_thread(self, commit);
+        };
+        // SAFETY: the goroutine that runs on this M is the caller.
+        let g = unsafe { &*m.curg.load(Ordering::Relaxed) };
+        g.status.set_reason(reason);
+        // Relaxed: published by the Release in `arm`.
+        g.interruptible
+            .store(interrupt == Interrupt::Allowed, Ordering::Relaxed);
+        // While it unwinds, it must go on on this very thread: std counts panics per thread.
+        let unwinding = std::thread::panicking();
+        if unwinding {
+            super::handoff::bind(m, g);
+        }
+        let mut commit = ManuallyDrop::new(commit);
+        m.commit
+            .set(Some((run_commit::<F>, (&raw mut commit).cast())));
+        std::mem::forget(self); // the scheduler's loop is inside
+        // SAFETY: this is g's own fiber.
+        unsafe { (*g.fiber.as_ptr()).as_ref().unwrap_unchecked().suspend(PARK) };
+        if unwinding {
+            super::handoff::unbind(g);
+        }
+        (Window::new(current()), g.parker.token())
+    }
+
+    /// Lets others run (Go's `Gosched`): to the end of the P's queue.
+    pub(crate) fn yield_now(self) -> Window {
+        let Some(g) = self.g() else {
+            std::thread::yield_now();
+            return self;
+        };
+        if std::thread::panicking() {
+            return self; // it must not leave its thread
+        }
+        // SAFETY: this is g's own fiber.
+        unsafe { (*g.fiber.as_ptr()).as_ref().unwrap_unchecked().suspend(YIELD) };
+        std::mem::forget(self);
+        Window::new(current())
+    }
+
+    /// Gives the P away and leaves: for a call that will block.
+    pub(crate) fn release_p(self) {
+        if let Some((m, _)) = self.m_and_p() {
+            // SAFETY: our own M.
+            unsafe { Sched::of_m(m) }.release_p(m);
+            std::mem::forget(self);
+        }
+    }
+}
+
+impl Drop for Window {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: the calling thread's own M, or null.
+        if let Some(m) = unsafe { self.m.as_ref() } {
+            m.handshake.leave();
+        }
+    }
+}
+
+/// # Safety
+/// `data` is the `ManuallyDrop<F>` that `park` left on the goroutine's stack, and is used once.
+unsafe fn run_commit<F: FnOnce() -> bool>(data: *mut ()) -> bool {
+    // Moved to this stack first: the goroutine's frame may be gone before the function returns.
+    // SAFETY: the caller's promise.
+    let commit = unsafe { ptr::read(data.cast::<F>()) };
+    commit()
+}
+
+#[cold]
+fn park_thread<F: FnOnce() -> bool>(window: Window, commit: F) -> (Window, Token) {
+    let me = thread_parker();
+    let waiter = me.parker.episode();
+    me.parker.arm(waiter);
+    if !commit() && waiter.claim(Token::NOT_PARKED).is_some() {
+        return (window, Token::NOT_PARKED);
+    }
+    me.wait();
+    (window, me.parker.token())
+}
+
+#[cold]
+#[inline(never)]
+fn enter_slow(m: &M, may_unwind: bool) -> *const M {
+    // SAFETY: our own M.
+    let sched = unsafe { Sched::of_m(m) };
+    let entry = m.handshake.resolve();
+    let unwind = || may_unwind && !sched.is_running() && !std::thread::panicking();
+    let m: *const M = match entry {
+        Entry::Lost => sched.regain_p(m),
+        Entry::SliceOver if std::thread::panicking() || unwind() => m,
+        Entry::SliceOver => {
+            // SAFETY: the goroutine that runs on this M is the caller, on its own fiber.
+            unsafe {
+                let g = &*m.curg.load(Ordering::Relaxed);
+                (*g.fiber.as_ptr()).as_ref().expect("it runs").suspend(YIELD);
+            }
+            current()
+        }
+    };
+    if unwind() {
+        drop(Window::new(m));
+        unwind_now();
+    }
+    m
+}
+
+/// Unwinds the calling goroutine because its runtime shuts down. Not to be called while it
+/// unwinds already.
+#[cold]
+pub(crate) fn unwind_now() -> ! {
+    std::panic::resume_unwind(Box::new(Unwind))
+}

@@ -1,0 +1,29 @@
+//! What the runtime tells about itself. A sink: the rooms above write to it, it calls nobody.
+
+pub(crate) mod schedtrace;
+
+use crate::m::current;
+use crate::sync::Ordering;
+use std::sync::Once;
+
+/// Puts a line in front of the report of a panic that says which goroutine it was. The report
+/// itself stays with the hook that was there before.
+pub(crate) fn install_panic_hook() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            // SAFETY: the calling thread's own M, or null.
+            if let Some(m) = unsafe { current().as_ref() }
+                // SAFETY: the goroutine that runs here, and so is not finished.
+                && let Some(g) = unsafe { m.curg.load(Ordering::Relaxed).as_ref() }
+            {
+                let mut who = String::new();
+                // SAFETY: as above.
+                let _ = unsafe { g.describe(&mut who) };
+                eprintln!("\n{who} panicked:");
+            }
+            previous(info);
+        }));
+    });
+}
