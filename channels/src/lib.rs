@@ -1,1 +1,72 @@
-//! placeholder
+//! Go's channels as a Rust library, with the interface of crossbeam-channel 0.5.
+//!
+//! A program that replaces `crossbeam_channel::` by `channels::` compiles and behaves the same,
+//! and now also parks goroutines where it used to block threads: goroutines of any runtime and
+//! plain threads may stand at the two ends of one channel, in any mixture.
+//!
+//! ```
+//! use runtime::go;
+//!
+//! let rt = runtime::start(2);
+//! rt.run(|| {
+//!     let (tx, rx) = channels::bounded(0); // unbuffered: a send waits for its receiver
+//!     go!(move || {
+//!         for n in 0..3 {
+//!             tx.send(n).unwrap();
+//!         }
+//!     });
+//!     assert_eq!(rx.iter().collect::<Vec<i32>>(), [0, 1, 2]);
+//! });
+//! ```
+//!
+//! Beyond crossbeam, from Go: [`Sender::close`] and [`Receiver::close`], and nil channels
+//! ([`Sender::nil`], [`Receiver::nil`]), which block for ever.
+//!
+//! The structure is Go's `hchan`: a lock, a ring of slots, and two queues of waiters who live on
+//! the stacks of those who wait. docs/channels.md tells it.
+
+mod buffer;
+mod error;
+mod hchan;
+mod iter;
+mod receiver;
+mod sender;
+mod waitq;
+
+pub use error::{
+    RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
+};
+pub use iter::{IntoIter, Iter, TryIter};
+pub use receiver::Receiver;
+pub use sender::Sender;
+
+use hchan::Hchan;
+
+/// A channel of bounded capacity: a send waits while `cap` values are in it. Capacity 0 makes it
+/// unbuffered: a send waits for the receive that takes its value, and the two meet.
+///
+/// ```
+/// let (tx, rx) = channels::bounded(1);
+/// tx.send(1).unwrap();
+/// assert!(tx.try_send(2).is_err());
+/// assert_eq!(rx.recv(), Ok(1));
+/// ```
+///
+/// # Panics
+/// If `cap` values do not fit the address space.
+pub fn bounded<T>(cap: usize) -> (Sender<T>, Receiver<T>) {
+    Hchan::ends(Some(cap))
+}
+
+/// A channel without a bound: a send never waits.
+///
+/// ```
+/// let (tx, rx) = channels::unbounded();
+/// for n in 0..1000 {
+///     tx.send(n).unwrap();
+/// }
+/// assert_eq!(rx.len(), 1000);
+/// ```
+pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
+    Hchan::ends(None)
+}
