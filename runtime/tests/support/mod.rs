@@ -1,0 +1,138 @@
+//! What the integration tests of all crates share: time limits, numbers of Ps, sizes, children.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use runtime::Runtime;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// The numbers of Ps that every behaviour is tested with.
+pub const PROCS: [usize; 4] = [1, 2, 4, 8];
+
+/// Runs `f` with a time limit. A hang is the typical bug here, and a hanging test must neither
+/// hang the suite nor pass: the process is aborted, with a word on which test it was.
+pub fn within<T: Send + 'static>(limit: Duration, f: impl FnOnce() -> T) -> T {
+    let (done, watch) = mpsc::channel::<()>();
+    let name = std::thread::current().name().unwrap_or("test").to_owned();
+    let dog = std::thread::spawn(move || {
+        if watch.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
+            eprintln!("\n{name}: still running after {limit:?}: aborting");
+            std::process::abort();
+        }
+    });
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
+    drop(done);
+    let _ = dog.join();
+    match result {
+        Ok(v) => v,
+        Err(payload) => std::panic::resume_unwind(payload),
+    }
+}
+
+/// Runs `f` on a runtime of 1, 2, 4 and 8 Ps, each within a minute.
+pub fn with_procs(f: impl Fn(&Runtime)) {
+    for n in PROCS {
+        within_minute(|| f(&runtime::start(n)));
+    }
+}
+
+/// The usual time limit.
+pub fn within_minute<T: Send + 'static>(f: impl FnOnce() -> T) -> T {
+    within(Duration::from_secs(60), f)
+}
+
+/// Whether each wake moves the goroutine to another thread (`RUNTIME_DEBUG=migrate=always`): some
+/// 30 µs per switch.
+pub fn migrating() -> bool {
+    std::env::var("RUNTIME_DEBUG").is_ok_and(|v| v.contains("migrate=always"))
+}
+
+/// A number of repetitions: `n` in release, a tenth in debug, a hundredth when each switch
+/// changes threads.
+pub fn scale(n: usize) -> usize {
+    let n = if cfg!(debug_assertions) { n / 10 } else { n };
+    let n = if migrating() { n / 100 } else { n };
+    n.max(1)
+}
+
+/// Waits until `cond` holds, at most ten seconds; whether it does.
+pub fn eventually(mut cond: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(10) {
+        if cond() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    cond()
+}
+
+/// Threads of this process.
+pub fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+/// Open file descriptors of this process.
+pub fn fds() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// What a child process left behind.
+pub struct Output {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs this test binary again as a child that runs only the ignored-by-default body `name` (a
+/// `#[test]` that returns at once unless `WEFT_CHILD` is its name), with `env`, within `limit`.
+pub fn child(name: &str, env: &[(&str, &str)], limit: Duration) -> Output {
+    let mut cmd = Command::new(std::env::current_exe().unwrap());
+    cmd.args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .env("WEFT_CHILD", name)
+        .env("RUST_BACKTRACE", "0")
+        .envs(env.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    wait(cmd.spawn().unwrap(), limit)
+}
+
+/// Whether this process is the child that shall run the body `name`.
+pub fn is_child(name: &str) -> bool {
+    std::env::var("WEFT_CHILD").is_ok_and(|v| v == name)
+}
+
+fn wait(mut child: Child, limit: Duration) -> Output {
+    use std::io::Read;
+    let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let read = |mut r: Box<dyn Read + Send>| {
+        std::thread::spawn(move || {
+            let mut s = Vec::new();
+            r.read_to_end(&mut s).unwrap();
+            String::from_utf8_lossy(&s).into_owned()
+        })
+    };
+    let _ = (&mut out, &mut err);
+    let (out, err) = (read(Box::new(out)), read(Box::new(err)));
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if start.elapsed() > limit {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!(
+                "the child did not end within {limit:?}; its standard error:\n{}",
+                err.join().unwrap()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    Output {
+        status,
+        stdout: out.join().unwrap(),
+        stderr: err.join().unwrap(),
+    }
+}
