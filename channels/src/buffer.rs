@@ -132,7 +132,11 @@ impl<T> List<T> {
     pub(crate) unsafe fn pop(&mut self) -> T {
         let block = self.head;
         // SAFETY: the head is a value, and is not read again.
-        let value = unsafe { (&raw const (*block).slots[self.head_at]).read().assume_init() };
+        let value = unsafe {
+            (&raw const (*block).slots[self.head_at])
+                .read()
+                .assume_init()
+        };
         self.head_at += 1;
         if self.head_at == BLOCK {
             // SAFETY: a block of ours, now empty.

@@ -134,7 +134,13 @@ impl Builder {
             config.stack_guard = match guard.as_str() {
                 "marker" => StackGuard::Marker,
                 "mprotect" => StackGuard::Mprotect,
-                _ => return Err(nonsense("RUNTIME_STACK_GUARD", &guard, "marker or mprotect")),
+                _ => {
+                    return Err(nonsense(
+                        "RUNTIME_STACK_GUARD",
+                        &guard,
+                        "marker or mprotect",
+                    ));
+                }
             };
         }
         if let Some(debug) = env("RUNTIME_DEBUG")? {

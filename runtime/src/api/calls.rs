@@ -1,8 +1,8 @@
 //! What a goroutine can ask of the scheduler directly.
 
-use crate::sched::{Window, lock_os_thread as lock, unlock_os_thread as unlock, unwind_now};
 use crate::api::runtime::with_sched;
 use crate::sched::Sched;
+use crate::sched::{Window, lock_os_thread as lock, unlock_os_thread as unlock, unwind_now};
 use std::marker::PhantomData;
 
 /// Lets other goroutines run: the caller goes to the end of its P's queue (Go's

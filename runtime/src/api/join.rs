@@ -6,8 +6,8 @@ use crate::g::parker::Token;
 use crate::g::status::WaitReason;
 use crate::g::task::JoinError;
 use crate::g::{G, GoroutineId};
-use crate::sched::{Spawned, Window, free_g, spawn_outside, unwind_now};
 use crate::park::Interrupt;
+use crate::sched::{Spawned, Window, free_g, spawn_outside, unwind_now};
 use crate::sync::Ordering;
 use std::fmt;
 use std::marker::PhantomData;
@@ -212,10 +212,12 @@ impl<T> JoinHandle<T> {
     pub(crate) fn release_checked(self) -> bool {
         let this = ManuallyDrop::new(self);
         // SAFETY: this is the end of the handle.
-        unsafe { release(this.g, |g| {
-            // SAFETY: a result of type T is stored, and ours.
-            matches!((*g).task.take_result::<T>(), Err(JoinError::Panicked(_)))
-        }) }
+        unsafe {
+            release(this.g, |g| {
+                // SAFETY: a result of type T is stored, and ours.
+                matches!((*g).task.take_result::<T>(), Err(JoinError::Panicked(_)))
+            })
+        }
     }
 }
 
@@ -229,7 +231,9 @@ unsafe fn release(g: *const G, drop_result: impl FnOnce(*const G) -> bool) -> bo
     match unsafe { (*g).join.release() } {
         Released::Detached => false,
         Released::DropResult => drop_result(g),
-        Released::Free { drop_result: stored } => {
+        Released::Free {
+            drop_result: stored,
+        } => {
             let was_panic = stored && drop_result(g);
             // SAFETY: finished, and the handle was the last that knew of it.
             unsafe { free_g(g) };

@@ -1,9 +1,9 @@
 //! Goroutines that borrow from their parent's stack, as `std::thread::scope` has it for threads.
 
 use crate::api::join::{JoinHandle, spawn_unchecked};
-use crate::g::task::JoinError;
-use crate::g::status::WaitReason;
 use crate::g::GoroutineId;
+use crate::g::status::WaitReason;
+use crate::g::task::JoinError;
 use crate::park::Interrupt;
 use crate::sched::{ScopeWord, Spawned, Window};
 use std::marker::PhantomData;

@@ -202,8 +202,7 @@ impl WaiterCell {
 
     /// Relaxed: published by the word that says that there is a waiter.
     pub(crate) fn set(&self, waiter: Waiter) {
-        self.parker
-            .store(waiter.parker.as_ptr(), Ordering::Relaxed);
+        self.parker.store(waiter.parker.as_ptr(), Ordering::Relaxed);
         self.seq.store(waiter.seq, Ordering::Relaxed);
     }
 

@@ -66,12 +66,9 @@ impl Note {
                     })
                 }
             };
-            let _ = self.0.compare_exchange(
-                CLEAR,
-                SLEEPING,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
+            let _ = self
+                .0
+                .compare_exchange(CLEAR, SLEEPING, Ordering::Relaxed, Ordering::Relaxed);
             // SAFETY: a futex wait on our own word; it returns at once if the word is not
             // SLEEPING any more.
             unsafe {

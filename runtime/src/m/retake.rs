@@ -27,6 +27,9 @@
 //! wins. If the M wins it keeps the P, if the monitor wins the M finds TAKEN and goes the slow
 //! way.
 //!
+//! Only one thread, the monitor, makes requests: its last step trusts that REQUESTED is still the
+//! one for which it looked at `in_runtime`, and not a newer one of somebody else.
+//!
 //! A request that is left pending (the M was inside) is seen by the M at its next entry, where it
 //! yields; a later `try_take` puts up a fence of its own, so the cases hold again.
 //! `in_runtime = false` is a Release store that the monitor reads with Acquire: all that the M did
@@ -86,12 +89,10 @@ impl Handshake {
     #[cold]
     pub(crate) fn resolve(&self) -> Entry {
         // Acquire: pairs with the Release of `try_take`, whose caller may have used our P.
-        match self.request.compare_exchange(
-            REQUESTED,
-            NONE,
-            Ordering::Acquire,
-            Ordering::Acquire,
-        ) {
+        match self
+            .request
+            .compare_exchange(REQUESTED, NONE, Ordering::Acquire, Ordering::Acquire)
+        {
             Ok(_) => Entry::SliceOver,
             Err(now) => {
                 debug_assert_eq!(now, TAKEN);
@@ -132,17 +133,14 @@ impl Handshake {
         }
     }
 
-    /// Asks the M to yield at its next entry.
+    /// Asks the M to yield at its next entry. The monitor only.
     pub(crate) fn request(&self) {
-        let _ = self.request.compare_exchange(
-            NONE,
-            REQUESTED,
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
+        let _ =
+            self.request
+                .compare_exchange(NONE, REQUESTED, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Takes the P of an M that is outside the runtime. If it is inside, the request stays
+    /// Takes the P of an M that is outside the runtime. The monitor only. If it is inside, the request stays
     /// pending. True: the P is the caller's.
     pub(crate) fn try_take(&self) -> bool {
         self.request();

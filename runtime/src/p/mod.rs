@@ -38,8 +38,6 @@ pub(crate) fn next_id() -> GoroutineId {
 #[repr(align(128))]
 pub(crate) struct P {
     pub(crate) id: u32,
-    /// Its runtime (type `Sched` above).
-    pub(crate) sched: *const (),
     /// The M that holds it, or null.
     pub(crate) m: AtomicPtr<M>,
     pub(crate) runq: RunQueue,
@@ -65,10 +63,9 @@ unsafe impl Sync for P {}
 unsafe impl Send for P {}
 
 impl P {
-    pub(crate) fn new(id: u32, sched: *const ()) -> P {
+    pub(crate) fn new(id: u32) -> P {
         P {
             id,
-            sched,
             m: AtomicPtr::new(ptr::null_mut()),
             runq: RunQueue::new(),
             schedtick: AtomicU32::new(0),

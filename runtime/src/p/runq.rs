@@ -20,7 +20,6 @@
 //! Fairness is bought back by ticks: see [`FRESH_TICK`] and [`CHAIN`].
 
 use crate::g::G;
-use crate::g::registry::GList;
 use crate::sync::Ordering;
 use crate::sync::atomic::AtomicPtr;
 use crossbeam_deque::{Steal, Stealer, Worker};
@@ -184,26 +183,18 @@ impl RunQueue {
     /// caller's own P, and returns one of them. `started_too`: whether those that have run may
     /// be taken.
     pub(crate) fn steal_into(&self, into: &RunQueue, started_too: bool) -> Option<Runnable> {
-        if started_too && let Some(g) = retry(|| {
-            self.started_stealer
-                .steal_batch_with_limit_and_pop(&into.started, STEAL_MAX)
-        }) {
+        if started_too
+            && let Some(g) = retry(|| {
+                self.started_stealer
+                    .steal_batch_with_limit_and_pop(&into.started, STEAL_MAX)
+            })
+        {
             return Some(g);
         }
         retry(|| {
             self.fresh_stealer
                 .steal_batch_with_limit_and_pop(&into.fresh, STEAL_MAX)
         })
-    }
-
-    /// Moves everything into `list`.
-    pub(crate) fn drain_into(&self, list: &mut GList) {
-        let mut tick = 1;
-        while let Some(g) = self.pop(tick) {
-            tick = if tick == 1 { 2 } else { 1 };
-            // SAFETY: the queue owned g.
-            unsafe { list.push_back(g.0) };
-        }
     }
 }
 
@@ -227,7 +218,9 @@ mod tests {
     }
 
     fn order(q: &RunQueue) -> Vec<usize> {
-        std::iter::from_fn(|| q.pop(1)).map(|r| r.0.addr() / 64).collect()
+        std::iter::from_fn(|| q.pop(1))
+            .map(|r| r.0.addr() / 64)
+            .collect()
     }
 
     #[test]

@@ -115,9 +115,7 @@ impl Sched {
         let procs = self.ps.len() as u32;
         if procs > 1 {
             let spinning = m.spinning.load(Ordering::Relaxed);
-            if spinning
-                || 2 * self.idle.nmspinning() < procs.saturating_sub(self.idle.npidle())
-            {
+            if spinning || 2 * self.idle.nmspinning() < procs.saturating_sub(self.idle.npidle()) {
                 if !spinning {
                     m.spinning.store(true, Ordering::Relaxed);
                     self.idle.begin_spinning();
@@ -195,6 +193,12 @@ impl Sched {
         let started = unsafe { (*g.fiber.as_ptr()).is_some() };
         if !here || !started || !g.locked_m.load(Ordering::Relaxed).is_null() {
             return false;
+        }
+        {
+            let state = self.lock.lock();
+            if state.idle_ms.is_empty() && state.threads.is_full(self.config.max_threads) {
+                return false; // there is no other thread to be had
+            }
         }
         let _ = p.runq.push_next(Runnable(g));
         self.detach(m, p);

@@ -97,17 +97,17 @@ impl Sched {
     /// somebody brings one back together with that goroutine's turn.
     #[cold]
     pub(super) fn wait_for_locked(&self, m: &M) -> Runnable {
+        // First: its place within the bound on threads is then free for the one that gets the P.
+        self.lock.lock().threads.locked_waiting += 1;
         // SAFETY: our own M, inside the runtime.
         if let Some(p) = unsafe { P::of(m) } {
             self.detach(m, p);
             self.hand_off(p);
         }
-        loop {
-            while !m.note.sleep(None) {}
-            if self.take_handed(m) {
-                break;
-            }
-        }
+        while !m.note.sleep(None) {}
+        let handed = self.take_handed(m);
+        assert!(handed, "a locked M is woken by a P for its goroutine");
+        self.lock.lock().threads.locked_waiting -= 1;
         Runnable(m.locked_g.load(Ordering::Relaxed))
     }
 

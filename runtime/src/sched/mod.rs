@@ -154,10 +154,6 @@ impl Sched {
         &self.ps
     }
 
-    pub(crate) fn stacks(&self) -> &StackPool {
-        &self.stacks
-    }
-
     /// Goroutines that are not finished.
     pub(crate) fn num_goroutines(&self) -> u64 {
         // Finished first: with the two counts growing, what is read here is then never below

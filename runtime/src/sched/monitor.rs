@@ -257,7 +257,10 @@ mod tests {
             m
         });
         let (mut a, mut b) = (0, 0);
-        assert!(!is_blocked(&sleeper, &mut a), "the first look only remembers");
+        assert!(
+            !is_blocked(&sleeper, &mut a),
+            "the first look only remembers"
+        );
         assert!(!is_blocked(&computer, &mut b));
         std::thread::sleep(Duration::from_millis(20));
         assert!(is_blocked(&sleeper, &mut a));

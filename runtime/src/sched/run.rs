@@ -228,7 +228,9 @@ pub(super) unsafe fn goroutine_entry(word: usize) {
     let g = unsafe { &*((word & !TAGS) as *const G) };
     // SAFETY: a goroutine runs on an M.
     let m = unsafe { &*current() };
-    let no_stack = (word & TAGS == NO_STACK).then(|| m.no_stack.take()).flatten();
+    let no_stack = (word & TAGS == NO_STACK)
+        .then(|| m.no_stack.take())
+        .flatten();
     // SAFETY: g is not finished.
     let sched = unsafe { Sched::of_g(g) };
     m.handshake.leave();
@@ -242,7 +244,8 @@ pub(super) unsafe fn goroutine_entry(word: usize) {
                 Outcome::Cancelled
             }
             _ => {
-                g.task.cancel(JoinError::NoStack(no_stack.unwrap_or_default()));
+                g.task
+                    .cancel(JoinError::NoStack(no_stack.unwrap_or_default()));
                 Outcome::Cancelled
             }
         }

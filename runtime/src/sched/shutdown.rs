@@ -72,9 +72,8 @@ impl Sched {
         for claim in claimed {
             claim.ready();
         }
-        for m in self.lock.lock().threads.records() {
-            m.handshake.request();
-        }
+        // The monitor asks those that run to come in: it alone makes requests (see retake.rs).
+        self.monitor.wake();
     }
 
     /// Waits until all goroutines have finished.

@@ -84,11 +84,7 @@ unsafe fn cancel_unstarted(g: &G) {
 ///
 /// # Safety
 /// As for [`spawn`].
-pub(crate) unsafe fn spawn_outside<F, T>(
-    sched: &Sched,
-    with: Spawned,
-    f: F,
-) -> Result<*const G, F>
+pub(crate) unsafe fn spawn_outside<F, T>(sched: &Sched, with: Spawned, f: F) -> Result<*const G, F>
 where
     F: FnOnce() -> T,
 {

@@ -72,32 +72,29 @@ impl Sched {
         crate::trace::install_panic_hook();
         registry::enter();
         let procs = config.procs;
-        let sched = Arc::new_cyclic(|me: &Weak<Sched>| {
-            let ptr = me.as_ptr().cast::<()>();
-            Sched {
-                ps: (0..procs as u32).map(|id| P::new(id, ptr)).collect(),
-                stacks,
-                idle: Idle::new(),
-                global_len: AtomicUsize::new(0),
-                phase: AtomicU8::new(Phase::Running as u8),
-                spawned_outside: AtomicU64::new(0),
-                reserve: Mutex::new(Some(Fiber::new(reserve, super::run::goroutine_entry))),
-                no_stack_reported: AtomicBool::new(false),
-                lock: Mutex::new(State {
-                    idle_ps: Vec::with_capacity(procs),
-                    idle_ms: Vec::new(),
-                    global: GList::new(),
-                    threads: Table::new(),
-                    monitor_waits: false,
-                    shortage_reported: false,
-                    abandoned: false,
-                }),
-                all_done: Condvar::new(),
-                monitor: Note::new(),
-                started: Instant::now(),
-                me: me.clone(),
-                config,
-            }
+        let sched = Arc::new_cyclic(|me: &Weak<Sched>| Sched {
+            ps: (0..procs as u32).map(P::new).collect(),
+            stacks,
+            idle: Idle::new(),
+            global_len: AtomicUsize::new(0),
+            phase: AtomicU8::new(Phase::Running as u8),
+            spawned_outside: AtomicU64::new(0),
+            reserve: Mutex::new(Some(Fiber::new(reserve, super::run::goroutine_entry))),
+            no_stack_reported: AtomicBool::new(false),
+            lock: Mutex::new(State {
+                idle_ps: Vec::with_capacity(procs),
+                idle_ms: Vec::new(),
+                global: GList::new(),
+                threads: Table::new(),
+                monitor_waits: false,
+                shortage_reported: false,
+                abandoned: false,
+            }),
+            all_done: Condvar::new(),
+            monitor: Note::new(),
+            started: Instant::now(),
+            me: me.clone(),
+            config,
         });
         {
             let mut state = sched.lock.lock();
@@ -112,7 +109,8 @@ impl Sched {
             sched.begin_exit();
             sched.join_all_threads();
             return Err(StartError(
-                "the system gives no thread to run goroutines on: raise the limit on threads".into(),
+                "the system gives no thread to run goroutines on: raise the limit on threads"
+                    .into(),
             ));
         }
         Ok(sched)

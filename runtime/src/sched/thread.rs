@@ -21,6 +21,9 @@ pub(super) struct Table {
     /// Records without a thread.
     unused: Vec<*const M>,
     live: usize,
+    /// Threads that sleep until their locked goroutine gets its turn. They do not count against
+    /// the bound: with it reached, nobody could run to wake them.
+    pub(super) locked_waiting: usize,
     /// By a number that is not reused, unlike records.
     handles: HashMap<u64, JoinHandle<()>>,
     /// Threads that have ended, or will within an instant.
@@ -58,6 +61,7 @@ impl Table {
             records: Vec::new(),
             unused: Vec::new(),
             live: 0,
+            locked_waiting: 0,
             handles: HashMap::new(),
             ended: Vec::new(),
             started: 0,
@@ -67,6 +71,11 @@ impl Table {
     /// Threads that run or sleep now.
     pub(super) fn live(&self) -> usize {
         self.live
+    }
+
+    /// Whether there may be no further thread.
+    pub(super) fn is_full(&self, max: usize) -> bool {
+        self.live - self.locked_waiting >= max
     }
 
     pub(super) fn records(&self) -> impl Iterator<Item = &M> {
@@ -106,7 +115,7 @@ impl Sched {
         state: &mut super::State,
     ) -> Result<&'a M, Shortage> {
         let table = &mut state.threads;
-        if table.live >= self.config.max_threads {
+        if table.is_full(self.config.max_threads) {
             return Err(Shortage::Bound(self.config.max_threads));
         }
         table.live += 1;
@@ -183,7 +192,8 @@ impl Sched {
 
 fn thread_main(sched: &Arc<Sched>, m: &M, number: u64) {
     // SAFETY: gettid has no preconditions.
-    m.tid.store(unsafe { libc::gettid() } as u32, Ordering::Relaxed);
+    m.tid
+        .store(unsafe { libc::gettid() } as u32, Ordering::Relaxed);
     let alt_stack = AltStack::install();
     set_current(m);
     if sched.take_handed(m) {

@@ -3,8 +3,8 @@
 use super::{Sched, State};
 use crate::g::G;
 use crate::g::parker::{Claimed, Kind};
-use crate::m::thread::ThreadParker;
 use crate::m::M;
+use crate::m::thread::ThreadParker;
 use crate::p::P;
 use crate::p::runq::{Pushed, Runnable};
 use crate::sync::{MutexGuard, Ordering};

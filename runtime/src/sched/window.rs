@@ -173,7 +173,12 @@ impl Window {
             .set(Some((run_commit::<F>, (&raw mut commit).cast())));
         std::mem::forget(self); // the scheduler's loop is inside
         // SAFETY: this is g's own fiber.
-        unsafe { (*g.fiber.as_ptr()).as_ref().unwrap_unchecked().suspend(PARK) };
+        unsafe {
+            (*g.fiber.as_ptr())
+                .as_ref()
+                .unwrap_unchecked()
+                .suspend(PARK)
+        };
         if unwinding {
             super::handoff::unbind(g);
         }
@@ -190,7 +195,12 @@ impl Window {
             return self; // it must not leave its thread
         }
         // SAFETY: this is g's own fiber.
-        unsafe { (*g.fiber.as_ptr()).as_ref().unwrap_unchecked().suspend(YIELD) };
+        unsafe {
+            (*g.fiber.as_ptr())
+                .as_ref()
+                .unwrap_unchecked()
+                .suspend(YIELD)
+        };
         std::mem::forget(self);
         Window::new(current())
     }
@@ -250,7 +260,10 @@ fn enter_slow(m: &M, may_unwind: bool) -> *const M {
             // SAFETY: the goroutine that runs on this M is the caller, on its own fiber.
             unsafe {
                 let g = &*m.curg.load(Ordering::Relaxed);
-                (*g.fiber.as_ptr()).as_ref().expect("it runs").suspend(YIELD);
+                (*g.fiber.as_ptr())
+                    .as_ref()
+                    .expect("it runs")
+                    .suspend(YIELD);
             }
             current()
         }

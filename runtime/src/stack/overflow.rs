@@ -180,7 +180,8 @@ pub(crate) fn serve_report() {
     if REPORT.load(Ordering::Relaxed) != READY || REPORT.load(Ordering::Acquire) != READY {
         return;
     }
-    let mut text = String::from("stack (innermost first; the first frames are the fault handler):\n");
+    let mut text =
+        String::from("stack (innermost first; the first frames are the fault handler):\n");
     for (i, frame) in FRAME.iter().enumerate() {
         let ip = frame.load(Ordering::Relaxed);
         if ip == 0 {

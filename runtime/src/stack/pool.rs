@@ -2,8 +2,7 @@
 
 use super::slab::{GuardKind, Slab, Slot};
 use super::{MAX_STACK_SIZE, MIN_STACK_SIZE, StackError, StackGuard, page_size};
-use crate::sync::atomic::AtomicUsize;
-use crate::sync::{Mutex, Ordering};
+use crate::sync::Mutex;
 
 /// Slots of a runtime's first slab; each further one is twice the size of the last, up to
 /// `MAX_SLAB_BYTES`. A small program maps 16 MiB of address space, a million stacks 300 slabs.
@@ -15,8 +14,6 @@ pub(crate) struct StackPool {
     slot_size: usize,
     guard: GuardKind,
     inner: Mutex<Inner>,
-    /// Stacks that exist, in use or not.
-    total: AtomicUsize,
 }
 
 struct Inner {
@@ -25,6 +22,8 @@ struct Inner {
     warm: Vec<Slot>,
     /// Idle slots whose memory was given back.
     cold: Vec<Slot>,
+    /// Slots that were carved, in use or not.
+    total: usize,
 }
 
 impl StackPool {
@@ -60,14 +59,9 @@ impl StackPool {
                 slabs: Vec::new(),
                 warm: Vec::new(),
                 cold: Vec::new(),
+                total: 0,
             }),
-            total: AtomicUsize::new(0),
         })
-    }
-
-    /// Size of a stack in bytes, guard included.
-    pub(crate) fn slot_size(&self) -> usize {
-        self.slot_size
     }
 
     /// One slot: the warmest idle one, or a new one.
@@ -84,8 +78,7 @@ impl StackPool {
             inner.slabs.push(slab);
         }
         let slot = inner.slabs.last_mut().expect("pushed above").carve()?;
-        // Relaxed: a statistic.
-        self.total.fetch_add(1, Ordering::Relaxed);
+        inner.total += 1;
         Ok(slot)
     }
 
@@ -109,11 +102,13 @@ impl StackPool {
     }
 
     /// Stacks that exist, in use or not.
+    #[cfg(test)]
     pub(crate) fn total(&self) -> usize {
-        self.total.load(Ordering::Relaxed)
+        self.inner.lock().total
     }
 
     /// Idle stacks in this pool (Ps have more).
+    #[cfg(test)]
     pub(crate) fn idle(&self) -> usize {
         let inner = self.inner.lock();
         inner.warm.len() + inner.cold.len()

@@ -133,10 +133,16 @@ pub(crate) struct Slab {
 unsafe impl Send for Slab {}
 
 impl Slab {
-    pub(crate) fn map(slot_size: usize, slots: usize, guard: GuardKind) -> Result<Slab, StackError> {
-        let len = slot_size
-            .checked_mul(slots)
-            .ok_or_else(|| StackError(format!("{slots} stacks of {slot_size} bytes overflow the address space")))?;
+    pub(crate) fn map(
+        slot_size: usize,
+        slots: usize,
+        guard: GuardKind,
+    ) -> Result<Slab, StackError> {
+        let len = slot_size.checked_mul(slots).ok_or_else(|| {
+            StackError(format!(
+                "{slots} stacks of {slot_size} bytes overflow the address space"
+            ))
+        })?;
         // SAFETY: a fresh private mapping.
         let base = unsafe {
             libc::mmap(

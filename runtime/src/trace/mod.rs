@@ -10,6 +10,9 @@ use std::sync::Once;
 /// itself stays with the hook that was there before.
 pub(crate) fn install_panic_hook() {
     static ONCE: Once = Once::new();
+    if std::thread::panicking() {
+        return; // hooks cannot be changed now; the next start will
+    }
     ONCE.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
