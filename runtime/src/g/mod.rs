@@ -55,11 +55,11 @@ pub(crate) struct G {
     pub(crate) m: AtomicPtr<()>,
     /// The M that alone may run it, or null (type `M` above). Written by the goroutine.
     pub(crate) locked_m: AtomicPtr<()>,
-    /// Next in the intrusive list (global queue, free list) that owns the G.
-    pub(crate) link: Cell<*mut G>,
-
     /// Its runtime (type `Sched` above).
     pub(crate) sched: AtomicPtr<()>,
+
+    /// Next in the intrusive list (global queue, free list) that owns the G.
+    pub(crate) link: Cell<*mut G>,
     pub(crate) id: AtomicU64,
     /// Where it was spawned. Written before the G is published.
     site: Cell<&'static Location<'static>>,
@@ -74,6 +74,10 @@ pub(crate) struct G {
     pub(crate) task: Task,
 }
 
+const _: () = assert!(
+    std::mem::offset_of!(G, link) <= 64,
+    "a wake touches one cache line"
+);
 const _: () = assert!(size_of::<G>() <= 256, "a parked goroutine must stay small");
 
 // SAFETY: which thread may touch the non-atomic fields is said at each of them, and passes with

@@ -17,7 +17,7 @@
 //! business: it hands the whole P to another thread. So the hot paths (a message to a waiting
 //! receiver, spawn and join) touch no deque, which costs 10 to 15 ns a round.
 //!
-//! Fairness is bought back by ticks: see [`FRESH_TICK`] and [`CHAIN`].
+//! Fairness is bought back by ticks: see [`ROUND`] and [`CHAIN`].
 
 use crate::g::G;
 use crate::sync::Ordering;
@@ -33,10 +33,12 @@ pub(crate) struct Runnable(pub(crate) *const G);
 // SAFETY: a Runnable is the ownership of its G, which may go to any thread.
 unsafe impl Send for Runnable {}
 
-/// Every so many picks the oldest fresh goroutine goes first, also when started ones never run
-/// dry. Go's 61, at another phase than its look at the global queue.
-const FRESH_TICK: u32 = 61;
-const FRESH_PHASE: u32 = 30;
+/// Picks per round. Once a round the global queue goes first ([`GLOBAL_PHASE`]) and once the
+/// oldest fresh goroutine ([`FRESH_PHASE`]), so that neither starves when started ones never run
+/// dry. Go's number; a prime, so that it does not beat with a program's own periods.
+pub(crate) const ROUND: u32 = 61;
+pub(crate) const GLOBAL_PHASE: u32 = 0;
+pub(crate) const FRESH_PHASE: u32 = 30;
 
 /// So many times in a row `runnext` may go before the queues: two goroutines that wake each other
 /// delay a third by at most this many switches (about 2 µs).
@@ -118,10 +120,10 @@ impl RunQueue {
         Pushed::Deque
     }
 
-    /// The next goroutine. `tick` is the P's count of picks.
+    /// The next goroutine. `phase` is the P's count of picks modulo [`ROUND`].
     #[inline]
-    pub(crate) fn pop(&self, tick: u32) -> Option<Runnable> {
-        if tick % FRESH_TICK == FRESH_PHASE
+    pub(crate) fn pop(&self, phase: u32) -> Option<Runnable> {
+        if phase == FRESH_PHASE
             && let Some(g) = self.oldest_fresh()
         {
             return Some(g);

@@ -3,13 +3,9 @@
 use super::{Phase, Sched};
 use crate::m::M;
 use crate::p::P;
-use crate::p::runq::Runnable;
+use crate::p::runq::{GLOBAL_PHASE, ROUND, Runnable};
 use crate::sync::Ordering;
 use std::ptr;
-
-/// Every so many picks the global queue goes first, so that two goroutines that keep a P busy do
-/// not starve it. Go's number; a prime, so that it does not beat with a program's own periods.
-const GLOBAL_TICK: u32 = 61;
 
 /// Most goroutines that are moved from the global queue at a time.
 const GLOBAL_BATCH: usize = 32;
@@ -58,13 +54,13 @@ impl Sched {
             {
                 return Some(g.into());
             }
-            let tick = p.tick();
-            if tick % GLOBAL_TICK == 0
+            let phase = p.tick() % ROUND;
+            if phase == GLOBAL_PHASE
                 && let Some(g) = self.global_one()
             {
                 return Some(g);
             }
-            if let Some(g) = p.runq.pop(tick) {
+            if let Some(g) = p.runq.pop(phase) {
                 return Some(g);
             }
             if let Some(g) = self.find_elsewhere(m, p) {

@@ -64,6 +64,9 @@ impl Sched {
                 return claimed.ready_outside();
             }
             g.status.readied();
+            if let Some(fiber) = &*g.fiber.as_ptr() {
+                fiber.prefetch();
+            }
             if p.runq.push_next(Runnable(g)) == Pushed::Deque {
                 self.work_in_deque();
             }
