@@ -9,6 +9,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 
 use common::{Output, PROCS, TempTree, run, run_command};
 
@@ -249,6 +250,36 @@ fn special_files_are_left_out() {
     symlink("s", tree.join("t")).unwrap();
     let out = run(WORDCOUNT, [tree.as_os_str()]).expect_code(0);
     assert_eq!((total(&out, "files"), total(&out, "special files")), (1, 2));
+}
+
+/// Opening a pipe for reading waits for a writer, and these writers come in the wrong order: with
+/// one P, and no hand-off of the P of a reader that blocks, the first would wait for ever.
+#[test]
+fn readers_that_block_hold_up_nobody() {
+    let tree = TempTree::new();
+    let pipes: Vec<PathBuf> = (0..8).map(|i| tree.join(format!("pipe{i}"))).collect();
+    let made = Command::new("mkfifo")
+        .args(&pipes)
+        .status()
+        .expect("mkfifo is installed");
+    assert!(made.success());
+    let file = tree.file("file", "word");
+    let last_first = pipes.clone();
+    // Not joined if the program fails: then it may never get past a pipe.
+    let writer = thread::spawn(move || {
+        for pipe in last_first.iter().rev() {
+            fs::write(pipe, "from a pipe").unwrap();
+        }
+    });
+    let out = run_command(Command::new(WORDCOUNT).args(&pipes).arg(&file).args([
+        "--procs",
+        "1",
+        "--counters",
+        "2",
+    ]))
+    .expect_code(0);
+    writer.join().unwrap();
+    assert_eq!((total(&out, "files"), total(&out, "words")), (9, 25));
 }
 
 #[test]

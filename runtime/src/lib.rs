@@ -39,9 +39,22 @@ pub mod park;
 mod sched;
 #[cfg(not(loom))]
 mod stack;
+#[cfg_attr(loom, allow(dead_code, reason = "used by the models only"))]
 mod sync;
 #[cfg(not(loom))]
 mod trace;
+
+// Under loom only the protocols are compiled, from the very files that the runtime uses, and the
+// models that check them.
+#[cfg(all(loom, test))]
+#[allow(dead_code, reason = "the models use parts of each protocol")]
+mod protocols;
+#[cfg(all(loom, test))]
+use protocols::{g, park};
+#[cfg(all(loom, test))]
+extern crate self as runtime;
+#[cfg(all(loom, test))]
+mod models;
 
 #[cfg(not(loom))]
 mod exports {

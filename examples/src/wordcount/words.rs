@@ -12,9 +12,10 @@ use channels::{Receiver, Sender};
 use super::read::recycle;
 use super::{Event, Partial};
 
-/// A counter hands its counts over when it holds this many distinct words. More saves work in
-/// the reducer, less saves memory.
-const MOST_HELD: usize = 1 << 16;
+/// A counter hands its counts over when it holds this many distinct words, some 10 MB. More saves
+/// work in the reducer (with half as many, a text of 82,000 distinct words took 1.35 times as
+/// long), less saves memory.
+const MOST_HELD: usize = 1 << 17;
 
 /// The words of a text, as they are written there.
 ///

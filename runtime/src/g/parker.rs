@@ -193,7 +193,7 @@ pub(crate) struct WaiterCell {
 }
 
 impl WaiterCell {
-    pub(crate) const fn new() -> WaiterCell {
+    pub(crate) fn new() -> WaiterCell {
         WaiterCell {
             parker: AtomicPtr::new(std::ptr::null_mut()),
             seq: AtomicU32::new(0),

@@ -10,6 +10,7 @@
 //! | `handoff.rs` | Ps that change hands: blocking calls, locked threads |
 //! | `monitor.rs` | sysmon: takes Ps from goroutines that do not come back |
 //! | `spawn.rs` | new goroutines |
+//! | `scope_word.rs` | where a scope and its goroutines meet |
 //! | `start.rs`, `shutdown.rs`, `thread.rs` | beginnings and ends |
 //! | `snapshot.rs` | what traces print |
 
@@ -18,6 +19,7 @@ mod handoff;
 mod idle;
 mod monitor;
 mod run;
+mod scope_word;
 mod shutdown;
 mod snapshot;
 mod spawn;
@@ -27,7 +29,7 @@ mod wake;
 mod window;
 
 pub(crate) use handoff::{lock_os_thread, unlock_os_thread};
-pub(crate) use run::ScopeWord;
+pub(crate) use scope_word::ScopeWord;
 pub(crate) use shutdown::Unfinished;
 pub(crate) use spawn::{Spawned, free_g, spawn, spawn_outside};
 pub(crate) use start::Config;

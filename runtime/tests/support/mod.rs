@@ -77,6 +77,32 @@ pub fn fds() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
+/// Lines of this process's table of mappings.
+pub fn mappings() -> usize {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    maps.lines().count()
+}
+
+/// A number of KiB out of /proc/self/status, such as `VmRSS`.
+pub fn status_kib(key: &str) -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|l| l.starts_with(key)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// The best of five measurements, the rest of which are not made once one is good enough: for
+/// times on a machine that does other things too.
+pub fn best_of_five(good: Duration, mut measure: impl FnMut() -> Duration) -> Duration {
+    let mut best = Duration::MAX;
+    for _ in 0..5 {
+        best = best.min(measure());
+        if best < good {
+            break;
+        }
+    }
+    best
+}
+
 /// What a child process left behind.
 pub struct Output {
     pub status: ExitStatus,
