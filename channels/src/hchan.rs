@@ -24,6 +24,21 @@ const DONE: Token = Token::new(0);
 /// The channel was closed.
 const CLOSED: Token = Token::new(1);
 
+/// Enters the runtime.
+#[inline(always)]
+fn enter() -> Window {
+    // SAFETY: in this file every window ends, or is parked with, before anything of the user's
+    // runs and before the runtime is called again.
+    unsafe { park::enter() }
+}
+
+/// As `enter`, for destructors: never unwinds.
+#[inline(always)]
+fn enter_quietly() -> Window {
+    // SAFETY: as above.
+    unsafe { park::enter_quietly() }
+}
+
 pub(crate) struct Hchan<T> {
     lock: Lock,
     /// Values in the buffer. Written under the lock, read without by `len` and its like.
@@ -92,7 +107,7 @@ impl<T> Hchan<T> {
         let Some(chan) = NonNull::new(place.cast::<Hchan<T>>()) else {
             handle_alloc_error(layout)
         };
-        let lock = park::enter_quietly().new_lock();
+        let lock = enter_quietly().new_lock();
         // SAFETY: the layout has room for the header and for the ring behind it.
         unsafe {
             let buffer = match cap {
@@ -232,7 +247,7 @@ impl<T> Hchan<T> {
     }
 
     pub(crate) fn try_send(&self, value: T) -> Result<(), Refused<T>> {
-        let window = park::enter();
+        let window = enter();
         let (held, state) = self.lock(&window);
         let result = self.pass(state, value);
         // SAFETY: locked above.
@@ -245,7 +260,7 @@ impl<T> Hchan<T> {
 
     /// Passes a value on, waiting for room or a receiver. Gives it back if the channel is closed.
     pub(crate) fn send(&self, value: T) -> Result<(), T> {
-        let window = park::enter();
+        let window = enter();
         let (held, state) = self.lock(&window);
         match self.pass(state, value) {
             Ok(woken) => {
@@ -271,7 +286,9 @@ impl<T> Hchan<T> {
     #[inline(always)]
     fn send_slow(&self, window: Window, held: Held, value: T) -> Result<(), T> {
         let mut slot = MaybeUninit::new(value);
-        let mut sudog = Sudog::new(window.waiter(), slot.as_mut_ptr().cast());
+        // SAFETY: for the park below; published under the lock, and forgotten with its sudog.
+        let waiter = unsafe { window.waiter() };
+        let mut sudog = Sudog::new(waiter, slot.as_mut_ptr().cast());
         let sudog = &raw mut sudog;
         // SAFETY: locked by the caller; the sudog is taken out of the queue before this frame
         // ends: by whoever passes the value on, or below.
@@ -298,7 +315,7 @@ impl<T> Hchan<T> {
     }
 
     pub(crate) fn try_recv(&self) -> Result<T, Nothing> {
-        let window = park::enter();
+        let window = enter();
         let (held, state) = self.lock(&window);
         let result = self.take(state);
         // SAFETY: locked above.
@@ -312,7 +329,7 @@ impl<T> Hchan<T> {
 
     /// Takes a value, waiting for one; `None` if the channel is closed and empty.
     pub(crate) fn recv(&self) -> Option<T> {
-        let window = park::enter();
+        let window = enter();
         let (held, state) = self.lock(&window);
         match self.take(state) {
             Ok((value, woken)) => {
@@ -336,7 +353,9 @@ impl<T> Hchan<T> {
     #[inline(always)]
     fn recv_slow(&self, window: Window, held: Held) -> Option<T> {
         let mut slot = MaybeUninit::<T>::uninit();
-        let mut sudog = Sudog::new(window.waiter(), slot.as_mut_ptr().cast());
+        // SAFETY: as in `send_slow`.
+        let waiter = unsafe { window.waiter() };
+        let mut sudog = Sudog::new(waiter, slot.as_mut_ptr().cast());
         let sudog = &raw mut sudog;
         // SAFETY: as in `send_slow`.
         let (window, token) = unsafe {
@@ -380,7 +399,7 @@ impl<T> Hchan<T> {
     pub(crate) fn close(&self) -> bool {
         let mut did = false;
         loop {
-            let window = park::enter_quietly();
+            let window = enter_quietly();
             let (held, state) = self.lock(&window);
             did |= !self.set_closed();
             let next = Self::first_of_all(state);
@@ -476,7 +495,7 @@ impl<T> Hchan<T> {
             // finds it set is the last.
             unsafe {
                 let this = chan.as_ref();
-                let window = park::enter_quietly();
+                let window = enter_quietly();
                 let (held, state) = this.lock(&window);
                 this.set_closed();
                 if let Some(claimed) = Self::first_of_all(state) {
@@ -485,10 +504,17 @@ impl<T> Hchan<T> {
                 } else if discard && let Ok((value, _)) = this.take(state) {
                     this.unlock(held);
                     drop(window);
-                    drop(value); // the user's code: outside
+                    // The user's code, outside. Should it unwind, the rest is dropped all the
+                    // same.
+                    let rest = Rest(chan);
+                    drop(value);
+                    std::mem::forget(rest);
                 } else {
                     let last = std::mem::replace(&mut state.one_side_gone, true);
-                    this.unlock(held);
+                    // With the unlock the channel may be gone: only the lock itself, an atomic
+                    // word, is referred to.
+                    let lock = &raw const (*chan.as_ptr()).lock;
+                    (*lock).unlock(held);
                     if last {
                         window.retire_lock(&mut (*chan.as_ptr()).lock);
                         drop(window);
@@ -498,6 +524,16 @@ impl<T> Hchan<T> {
                 }
             }
         }
+    }
+}
+
+/// What is left to do for the last receiver when a value's destructor unwinds.
+struct Rest<T>(NonNull<Hchan<T>>);
+
+impl<T> Drop for Rest<T> {
+    fn drop(&mut self) {
+        // SAFETY: the share of the receiver that was being dropped ends here.
+        unsafe { Hchan::side_gone(self.0, true) };
     }
 }
 

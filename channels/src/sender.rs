@@ -123,7 +123,8 @@ impl<T> Sender<T> {
 #[cold]
 pub(crate) fn block_for_ever(reason: WaitReason) {
     loop {
-        // SAFETY: nothing is published, so only a shutdown ends the wait.
+        // SAFETY: the window is parked with at once; nothing is published, so only a shutdown
+        // ends the wait.
         let (window, _) = unsafe { park::enter().park(reason, Interrupt::Allowed, || true) };
         let on_goroutine = window.is_goroutine();
         drop(window);

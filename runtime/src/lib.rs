@@ -47,10 +47,32 @@ mod trace;
 // Under loom only the protocols are compiled, from the very files that the runtime uses, and the
 // models that check them.
 #[cfg(all(loom, test))]
-#[allow(dead_code, reason = "the models use parts of each protocol")]
-mod protocols;
+#[allow(dead_code, reason = "no model uses all of it")]
+mod g {
+    pub(crate) mod join;
+    pub(crate) mod parker;
+}
 #[cfg(all(loom, test))]
-use protocols::{g, park};
+#[allow(dead_code, reason = "no model uses all of it")]
+mod m {
+    pub(crate) mod retake;
+}
+#[cfg(all(loom, test))]
+#[allow(dead_code, reason = "no model uses all of it")]
+mod p {
+    pub(crate) mod lock;
+}
+#[cfg(all(loom, test))]
+#[allow(dead_code, reason = "no model uses all of it")]
+mod sched {
+    pub(crate) mod idle;
+    pub(crate) mod scope_word;
+}
+/// What `waitq.rs` of the channels uses of this crate.
+#[cfg(all(loom, test))]
+mod park {
+    pub(crate) use crate::g::parker::Waiter;
+}
 #[cfg(all(loom, test))]
 extern crate self as runtime;
 #[cfg(all(loom, test))]

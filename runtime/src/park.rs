@@ -23,8 +23,8 @@
 //!
 //! impl Gate {
 //!     fn pass(&self) {
-//!         let window = park::enter();
 //!         unsafe {
+//!             let window = park::enter();
 //!             let held = window.lock(&self.lock);
 //!             if (*self.inner.get()).0 {
 //!                 return self.lock.unlock(held);
@@ -37,15 +37,18 @@
 //!                 true
 //!             };
 //!             let (window, token) = window.park(WaitReason::User, Interrupt::Allowed, commit);
-//!             drop(window);
 //!             if token == Token::INTERRUPTED {
-//!                 park::interrupted(); // the stale entry in the list can never be claimed
+//!                 let held = window.lock(&self.lock);
+//!                 (*self.inner.get()).1.retain(|w| *w != waiter);
+//!                 self.lock.unlock(held);
+//!                 drop(window);
+//!                 park::interrupted();
 //!             }
 //!         }
 //!     }
 //!
 //!     fn open(&self) {
-//!         let window = park::enter();
+//!         let window = unsafe { park::enter() };
 //!         let waiting = unsafe {
 //!             let held = window.lock(&self.lock);
 //!             let inner = &mut *self.inner.get();
@@ -60,7 +63,8 @@
 //!     }
 //! }
 //!
-//! let gate = Arc::new(Gate { lock: park::enter().new_lock(), inner: UnsafeCell::default() });
+//! let lock = unsafe { park::enter() }.new_lock();
+//! let gate = Arc::new(Gate { lock, inner: UnsafeCell::default() });
 //! let rt = runtime::start(2);
 //! rt.run(|| {
 //!     let g = gate.clone();
@@ -76,17 +80,23 @@ pub use crate::g::status::WaitReason;
 pub use crate::p::lock::{Held, Lock};
 pub use crate::sched::{Interrupt, Window};
 
-/// Enters the runtime. While the window is open the goroutine keeps its P: no other call into the
-/// runtime may be made, no user code run. If the runtime is shutting down, the goroutine is
-/// unwound here.
+/// Enters the runtime. While the window is open the goroutine keeps its P. If the runtime is
+/// shutting down, the goroutine is unwound here.
+///
+/// # Safety
+/// Until the window is dropped or parked with, the caller makes no other call into the runtime
+/// (windows do not nest; most operations on channels are such calls), and runs no user code.
 #[inline(always)]
-pub fn enter() -> Window {
+pub unsafe fn enter() -> Window {
     Window::enter()
 }
 
 /// As [`enter`], but never unwinds: for destructors.
+///
+/// # Safety
+/// As for [`enter`].
 #[inline(always)]
-pub fn enter_quietly() -> Window {
+pub unsafe fn enter_quietly() -> Window {
     Window::enter_quietly()
 }
 

@@ -35,7 +35,16 @@ pub fn blocking<F, T>(f: F) -> T
 where
     F: FnOnce() -> T,
 {
-    Window::enter().release_p();
+    drop(Window::enter()); // the place to be unwound, if it must be
+    blocking_quietly(f)
+}
+
+/// As [`blocking`], but never unwinds by itself.
+pub(crate) fn blocking_quietly<F, T>(f: F) -> T
+where
+    F: FnOnce() -> T,
+{
+    Window::enter_quietly().release_p();
     let result = f();
     // Back to a P now, rather than at some later call: who calls this expects to go on at once.
     drop(Window::enter_quietly());

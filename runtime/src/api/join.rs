@@ -173,7 +173,8 @@ impl<T> JoinHandle<T> {
                 drop(window);
                 panic!("a goroutine cannot join itself: it would wait for ever");
             }
-            let waiter = window.waiter();
+            // SAFETY: for the park below, which publishes it.
+            let waiter = unsafe { window.waiter() };
             // SAFETY: the commit publishes the waiter by one atomic word; a stale waiter is
             // harmless there.
             let (window, token) =
@@ -230,13 +231,15 @@ unsafe fn release(g: *const G, drop_result: impl FnOnce(*const G) -> bool) -> bo
     // SAFETY: a G is not freed while its handle exists.
     match unsafe { (*g).join.release() } {
         Released::Detached => false,
-        Released::DropResult => drop_result(g),
-        Released::Free {
-            drop_result: stored,
-        } => {
-            let was_panic = stored && drop_result(g);
-            // SAFETY: finished, and the handle was the last that knew of it.
-            unsafe { free_g(g) };
+        Released::Owned { result } => {
+            let was_panic = result && drop_result(g);
+            // SAFETY: the handle stands until here; if it was the last that knew of the finished
+            // goroutine, the G is ours.
+            unsafe {
+                if (*g).join.release_owned() {
+                    free_g(g);
+                }
+            }
             was_panic
         }
     }

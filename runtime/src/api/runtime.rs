@@ -229,7 +229,8 @@ impl Runtime {
                 );
                 return Ok(());
             }
-            return crate::blocking(|| self.sched.shutdown(patience)).map_err(ShutdownError);
+            return crate::api::calls::blocking_quietly(|| self.sched.shutdown(patience))
+                .map_err(ShutdownError);
         }
         self.sched.shutdown(patience).map_err(ShutdownError)
     }

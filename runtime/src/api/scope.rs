@@ -101,7 +101,8 @@ impl<'scope> Scope<'scope, '_> {
 
     fn wait(&self) {
         let window = Window::enter_quietly();
-        let waiter = window.waiter();
+        // SAFETY: for the park below, which publishes it.
+        let waiter = unsafe { window.waiter() };
         // SAFETY: the commit publishes the waiter by one atomic word, which the last goroutine
         // uses before it wakes us, and never after.
         let (window, _) = unsafe {

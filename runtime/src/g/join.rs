@@ -50,16 +50,15 @@ pub(crate) enum Finished {
     Leave,
 }
 
-/// What a handle that goes away leaves to be done.
+/// What a handle that is about to go away must see to first.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Released {
-    /// The goroutine still runs and owns everything.
+    /// Nothing: the goroutine still runs, and owns everything. The handle is gone.
     Detached,
-    /// Drop the result; the scheduler frees the G.
-    DropResult,
-    /// Drop the result if `drop_result`, and free the G.
-    Free { drop_result: bool },
+    /// The handle still stands. Drop the result if there is one, then call
+    /// [`JoinWord::release_owned`].
+    Owned { result: bool },
 }
 
 impl JoinWord {
@@ -107,19 +106,35 @@ impl JoinWord {
         }
     }
 
+    /// The handle goes. As long as a result is there, it must stay until the result is dropped:
+    /// without it the scheduler would free the G under the destructor.
     #[inline]
     pub(crate) fn release(&self) -> Released {
-        // AcqRel: Acquire pairs with `stored` and `finish`; Release orders what the handle's
-        // owner read before the G is reused.
-        let before = self.word.fetch_and(!HANDLE, Ordering::AcqRel);
-        let drop_result = before & RESULT != 0;
-        if before & DONE != 0 {
-            Released::Free { drop_result }
-        } else if drop_result {
-            Released::DropResult
-        } else {
-            Released::Detached
+        // Acquire: pairs with `stored` and `finish`.
+        let mut before = self.word.load(Ordering::Acquire);
+        while before & (RESULT | DONE) == 0 {
+            // Release: orders what the handle's owner read before the G is reused.
+            match self.word.compare_exchange_weak(
+                before,
+                before & !HANDLE,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Released::Detached,
+                Err(now) => before = now,
+            }
         }
+        Released::Owned {
+            result: before & RESULT != 0,
+        }
+    }
+
+    /// The handle that `release` found to be the result's owner goes, without the result. True:
+    /// free the G; else the scheduler does.
+    #[inline]
+    pub(crate) fn release_owned(&self) -> bool {
+        // AcqRel: Acquire pairs with `finish`; Release as in `release`.
+        self.word.fetch_and(!HANDLE, Ordering::AcqRel) & DONE != 0
     }
 
     #[inline]
@@ -128,9 +143,10 @@ impl JoinWord {
         self.word.load(Ordering::Acquire) & DONE != 0
     }
 
-    /// Publishes who waits for DONE; false if there is nothing to wait for any more.
+    /// Publishes who waits for DONE; once per goroutine (`finish` may be reading). False if there is nothing to wait for any more.
     #[inline]
     pub(crate) fn register(&self, waiter: Waiter) -> bool {
+        debug_assert_eq!(self.word.load(Ordering::Relaxed) & JOINER, 0);
         self.joiner.set(waiter);
         // AcqRel: Release publishes `joiner`; Acquire pairs with `finish`.
         self.word.fetch_or(JOINER, Ordering::AcqRel) & DONE == 0

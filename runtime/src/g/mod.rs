@@ -126,6 +126,9 @@ impl G {
         self.site.set(site);
         // SAFETY: the caller owns the G. (A free G has no name: `clear` took it.)
         unsafe { *self.name.get() = name };
+        // Words of its last life, maybe in a runtime that is gone.
+        self.m.store(ptr::null_mut(), Ordering::Relaxed);
+        self.locked_m.store(ptr::null_mut(), Ordering::Relaxed);
         self.scope.set(ptr::null());
         self.join.reset();
     }

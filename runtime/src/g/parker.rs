@@ -2,8 +2,9 @@
 //!
 //! # Protocol
 //!
-//! Whoever waits has a [`Parker`], which lives as long as the process (in type-stable memory), so
-//! a waker that comes too late touches valid memory and loses. Each wait is an *episode* with a
+//! Whoever waits has a [`Parker`], in type-stable memory: it is only ever reused as a parker, and
+//! not freed as long as any runtime exists, so a waker that comes too late touches valid memory
+//! and loses. Each wait is an *episode* with a
 //! number of its own:
 //!
 //! ```text
@@ -155,7 +156,8 @@ pub struct Waiter {
     seq: u32,
 }
 
-// SAFETY: parkers are never freed, and all access to them is atomic.
+// SAFETY: parkers outlive the waiters that are named after them (`Window::waiter`), and all
+// access to them is atomic.
 unsafe impl Send for Waiter {}
 // SAFETY: as above.
 unsafe impl Sync for Waiter {}
@@ -179,7 +181,7 @@ impl Waiter {
 
     #[inline]
     pub(crate) fn parker(&self) -> &Parker {
-        // SAFETY: parkers are never freed.
+        // SAFETY: the contract of `Window::waiter`.
         unsafe { self.parker.as_ref() }
     }
 }
@@ -219,5 +221,5 @@ impl WaiterCell {
 #[must_use = "a claimed waiter sleeps for ever unless `ready` is called"]
 pub struct Claimed(pub(crate) NonNull<Parker>);
 
-// SAFETY: a right over a parker, whose memory is never freed and accessed atomically.
+// SAFETY: a right over a parker, which is accessed atomically.
 unsafe impl Send for Claimed {}

@@ -158,6 +158,8 @@ impl<F: FnOnce() -> T, T> Typed<F, T> {
         let f = unsafe { load::<F>(at) };
         let why = match catch_unwind(AssertUnwindSafe(|| drop(f))) {
             Ok(()) => why,
+            // Its destructor called the runtime, which is shutting down.
+            Err(payload) if payload.is::<Unwind>() => why,
             Err(payload) => JoinError::Panicked(payload),
         };
         // SAFETY: the closure was moved out above.

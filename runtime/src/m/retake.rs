@@ -141,16 +141,22 @@ impl Handshake {
     }
 
     /// Takes the P of an M that is outside the runtime. The monitor only. If it is inside, the request stays
-    /// pending. True: the P is the caller's.
-    pub(crate) fn try_take(&self) -> bool {
+    /// pending. `Some`: the P is the caller's.
+    ///
+    /// `which` reads which P that is. It is called while the M is outside and the take not yet
+    /// done: after it, the M may come in, find its P lost and get another one. (If the M comes in
+    /// before, it resolves the request, and the take fails.)
+    pub(crate) fn try_take<P>(&self, which: impl FnOnce() -> P) -> Option<P> {
         self.request();
         heavy_fence();
         // Acquire: pairs with the Release in `leave`.
         if self.in_runtime.load(Ordering::Acquire) {
-            return false;
+            return None;
         }
+        let p = which();
         self.request
             .compare_exchange(REQUESTED, TAKEN, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
+            .then_some(p)
     }
 }

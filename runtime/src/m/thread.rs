@@ -31,6 +31,8 @@ impl Drop for Held {
 
 thread_local! {
     static HELD: Held = const { Held(Cell::new(None)) };
+    /// The parker of a thread that is past HELD's destructor. Without a destructor of its own.
+    static LATE: Cell<Option<&'static ThreadParker>> = const { Cell::new(None) };
 }
 
 fn take() -> &'static ThreadParker {
@@ -45,8 +47,8 @@ fn take() -> &'static ThreadParker {
 /// The calling thread's parker. Never called on an M: this thread-local is not read by
 /// goroutines.
 pub(crate) fn thread_parker() -> &'static ThreadParker {
-    // A destructor of another thread-local may wait on a channel after ours has run: it then gets
-    // a parker that is leaked with the thread.
+    // The destructor of another thread-local may wait on a channel after ours has run: the thread
+    // then gets one more parker, for the rest of its life.
     HELD.try_with(|held| match held.0.get() {
         Some(p) => p,
         None => {
@@ -55,7 +57,13 @@ pub(crate) fn thread_parker() -> &'static ThreadParker {
             p
         }
     })
-    .unwrap_or_else(|_| take())
+    .unwrap_or_else(|_| {
+        LATE.get().unwrap_or_else(|| {
+            let p = take();
+            LATE.set(Some(p));
+            p
+        })
+    })
 }
 
 impl ThreadParker {

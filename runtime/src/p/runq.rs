@@ -159,10 +159,15 @@ impl RunQueue {
         (!next.is_null()).then_some(Runnable(next))
     }
 
-    /// Goroutines that thieves can take.
+    /// Goroutines that thieves can take, those included that have run if `started_too`.
     #[inline]
-    pub(crate) fn stealable(&self) -> usize {
-        self.started_stealer.len() + self.fresh_stealer.len()
+    pub(crate) fn stealable(&self, started_too: bool) -> usize {
+        let started = if started_too {
+            self.started_stealer.len()
+        } else {
+            0
+        };
+        started + self.fresh_stealer.len()
     }
 
     /// Started goroutines in the deque; for the owner.
@@ -178,7 +183,7 @@ impl RunQueue {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.stealable() + self.in_slots()
+        self.stealable(true) + self.in_slots()
     }
 
     /// Takes about half of the stealable goroutines of `self` into `into`, the queue of the
@@ -278,12 +283,12 @@ mod tests {
             let _ = q.push_fresh(g(n));
         }
         let _ = q.push_next(g(50));
-        assert_eq!(q.stealable(), 8);
+        assert_eq!(q.stealable(true), 8);
         let mut got = vec![q.steal_into(&thief, false).unwrap().0.addr() / 64];
         got.extend(order(&thief));
         got.sort_unstable();
         assert_eq!(got, [1, 2, 3, 4], "the older half");
         while q.steal_into(&thief, true).is_some() {}
-        assert_eq!((q.stealable(), q.in_slots()), (0, 2));
+        assert_eq!((q.stealable(true), q.in_slots()), (0, 2));
     }
 }

@@ -135,11 +135,10 @@ impl Sched {
         let first = m.random(n as u32) as usize;
         for i in 0..n {
             let victim = &self.ps[(first + i) % n];
-            if ptr::eq(victim, p) || victim.runq.stealable() == 0 {
+            if ptr::eq(victim, p) || self.stealable(victim) == 0 {
                 continue;
             }
-            let started_too = !self.config.pin_started;
-            if let Some(g) = victim.runq.steal_into(&p.runq, started_too) {
+            if let Some(g) = victim.runq.steal_into(&p.runq, self.started_too()) {
                 return Some(g);
             }
         }
@@ -165,7 +164,7 @@ impl Sched {
         }
         if self.ps.len() > 1 {
             self.idle.before_second_look();
-            if self.ps.iter().any(|p| p.runq.stealable() > 0)
+            if self.ps.iter().any(|p| self.stealable(p) > 0)
                 && let Some(p) = self.take_idle()
             {
                 if was_spinning {
@@ -214,8 +213,22 @@ impl Sched {
 
     /// Whether there is anything that an M with an idle P could do.
     pub(super) fn any_work(&self) -> bool {
-        self.global_len.load(Ordering::Relaxed) > 0
-            || self.ps.iter().any(|p| p.runq.stealable() > 0)
+        self.global_len.load(Ordering::Relaxed) > 0 || self.ps.iter().any(|p| self.stealable(p) > 0)
+    }
+
+    /// Whether thieves may take goroutines that have run.
+    fn started_too(&self) -> bool {
+        !self.config.pin_started
+    }
+
+    /// Goroutines of `p` that another P could take.
+    pub(super) fn stealable(&self, p: &P) -> usize {
+        p.runq.stealable(self.started_too())
+    }
+
+    /// Whether any queue has anything, slots of Ps included that no thread could be had for.
+    pub(super) fn any_work_anywhere(&self) -> bool {
+        self.global_len.load(Ordering::Relaxed) > 0 || self.ps.iter().any(|p| p.runq.len() > 0)
     }
 
     /// Whether the runtime has ended, as far as its Ms are concerned.

@@ -50,7 +50,7 @@ impl Sched {
         // SAFETY: the calling goroutine itself.
         let g = unsafe { &*g };
         // While it unwinds, it must go on on this very thread: std counts panics per thread.
-        let bound = std::thread::panicking().then(|| bind(m, g));
+        let bound = std::thread::panicking().then(|| bind(m, g, true));
         // SAFETY: this is g's own fiber.
         unsafe { (*g.fiber.as_ptr()).as_ref().expect("it runs").suspend(LOST) };
         if bound.is_some() {
@@ -135,13 +135,15 @@ impl Sched {
     }
 }
 
-/// Binds `g` to the M it runs on. Nests.
-pub(super) fn bind(m: &M, g: &G) {
+/// Binds `g` to the M it runs on, and if `alone`, the M to `g`: nobody else runs there. Nests.
+pub(super) fn bind(m: &M, g: &G, alone: bool) {
     g.lock_depth.set(g.lock_depth.get() + 1);
     g.locked_m
         .store(ptr::from_ref(m).cast_mut().cast(), Ordering::Relaxed);
-    m.locked_g
-        .store(ptr::from_ref(g).cast_mut(), Ordering::Relaxed);
+    if alone {
+        m.locked_g
+            .store(ptr::from_ref(g).cast_mut(), Ordering::Relaxed);
+    }
 }
 
 /// Undoes one `bind`.
@@ -172,8 +174,12 @@ pub(crate) fn lock_os_thread() -> bool {
     let window = Window::enter();
     match window.m_and_p() {
         Some((m, _)) => {
+            // With pinned goroutines it stays on its thread anyway, and others that are pinned to
+            // the same thread, whom it may wait for, must go on.
+            // SAFETY: our own M.
+            let alone = !unsafe { Sched::of_m(m) }.config.pin_started;
             // SAFETY: the calling goroutine itself.
-            bind(m, unsafe { &*m.curg.load(Ordering::Relaxed) });
+            bind(m, unsafe { &*m.curg.load(Ordering::Relaxed) }, alone);
             true
         }
         None => false,

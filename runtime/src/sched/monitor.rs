@@ -12,6 +12,7 @@
 //! an idle P that could take over) when it has not. With all Ps idle it sleeps.
 
 use super::{Phase, Sched};
+use crate::g::task::AbortOnUnwind;
 use crate::m::M;
 use crate::p::P;
 use crate::sync::Ordering;
@@ -47,6 +48,12 @@ struct Seen {
 impl Sched {
     /// The monitor's thread.
     pub(super) fn monitor(&self) {
+        let guard = AbortOnUnwind("the monitor");
+        self.watch();
+        guard.disarm();
+    }
+
+    fn watch(&self) {
         let mut seen = vec![
             Seen {
                 tick: u32::MAX,
@@ -82,7 +89,7 @@ impl Sched {
                 self.stacks.scavenge(SCAVENGE_BATCH);
             }
             let npidle = self.idle.npidle() as usize;
-            if npidle == self.ps.len() && !self.any_work() {
+            if npidle == self.ps.len() && !self.any_work_anywhere() {
                 let since = *idle_since.get_or_insert_with(Instant::now);
                 pause = PAUSE_MAX;
                 if since.elapsed() >= IDLE_LIFE && self.config.schedtrace.is_none() {
@@ -151,7 +158,7 @@ impl Sched {
             if p.runq.len() == 0 && !global {
                 continue;
             }
-            let stealable = p.runq.stealable() > 0 && !self.config.pin_started;
+            let stealable = self.stealable(p) > 0;
             if self.idle.npidle() > 0 && (stealable || global) {
                 if self.idle.submitted() {
                     self.wake_spinning();
@@ -175,14 +182,16 @@ impl Sched {
 
     /// Takes the P of an M and hands it on. False if the M is inside the runtime.
     fn take_from(&self, m: &M, p: &P, tick: u32) -> bool {
-        if p.schedtick.load(Ordering::Relaxed) != tick || !m.handshake.try_take() {
+        if p.schedtick.load(Ordering::Relaxed) != tick {
             return false;
         }
-        // The M is outside the runtime and its P is ours: the one it has now, which is `p` unless
-        // it changed Ps a moment ago.
+        let taken = m
+            .handshake
+            .try_take(|| m.p.load(Ordering::Relaxed).cast::<P>());
+        // It is `p`, unless the M changed Ps a moment ago.
         // SAFETY: Ps live as long as their runtime.
-        let Some(p) = (unsafe { m.p.load(Ordering::Relaxed).cast::<P>().as_ref() }) else {
-            unreachable!("an M that a P was taken from had none");
+        let Some(p) = taken.and_then(|p| unsafe { p.as_ref() }) else {
+            return false;
         };
         p.m.store(std::ptr::null_mut(), Ordering::Relaxed);
         self.hand_off(p);

@@ -144,6 +144,9 @@ impl Sched {
                 Finished::Leave => {}
             }
         }
+        // Pairs with the heavy fence of a shutdown, which then counts: it sees our count, or we
+        // see its phase.
+        light_fence();
         if self.phase() != Phase::Running {
             self.goroutine_ended();
         }

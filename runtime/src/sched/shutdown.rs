@@ -53,6 +53,12 @@ impl Sched {
             let Some(waiter) = g.parker.armed() else {
                 return;
             };
+            // The walk's own look at `sched` may be older than this episode: the G may have been
+            // freed and reused by another runtime. This look is ordered by `armed`'s Acquire, and
+            // the episode's number keeps it true.
+            if !ptr::eq(g.sched.load(Ordering::Relaxed), ptr::from_ref(self).cast()) {
+                return;
+            }
             // The flag belongs to the episode that `armed` has seen, or the claim fails.
             if !g.interruptible.load(Ordering::Relaxed) {
                 return;

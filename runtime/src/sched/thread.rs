@@ -26,8 +26,8 @@ pub(super) struct Table {
     pub(super) locked_waiting: usize,
     /// By a number that is not reused, unlike records.
     handles: HashMap<u64, JoinHandle<()>>,
-    /// Threads that have ended, or will within an instant.
-    ended: Vec<u64>,
+    /// Threads that have ended, or are about to: number, and the kernel's id.
+    ended: Vec<(u64, u32)>,
     started: u64,
 }
 
@@ -93,11 +93,16 @@ impl Table {
         self.unused.push(m);
     }
 
-    /// Threads that can be joined without waiting for long.
+    /// Threads that are gone from the kernel, and so can be joined without waiting (destructors of
+    /// thread-locals, the user's code, may still run in one that has only said goodbye here).
     fn take_ended(&mut self) -> Vec<JoinHandle<()>> {
         let Table { handles, ended, .. } = self;
         let mut done = Vec::new();
-        ended.retain(|id| match handles.remove(id) {
+        ended.retain(|&(number, tid)| match handles.remove(&number) {
+            Some(h) if thread_exists(tid) => {
+                handles.insert(number, h);
+                true
+            }
             Some(h) => {
                 done.push(h);
                 false
@@ -190,10 +195,16 @@ impl Sched {
     }
 }
 
+/// Whether the process has a thread with this id.
+fn thread_exists(tid: u32) -> bool {
+    // SAFETY: signal 0 is only a question.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, 0) == 0 }
+}
+
 fn thread_main(sched: &Arc<Sched>, m: &M, number: u64) {
     // SAFETY: gettid has no preconditions.
-    m.tid
-        .store(unsafe { libc::gettid() } as u32, Ordering::Relaxed);
+    let tid = unsafe { libc::gettid() } as u32;
+    m.tid.store(tid, Ordering::Relaxed);
     let alt_stack = AltStack::install();
     set_current(m);
     if sched.take_handed(m) {
@@ -205,5 +216,5 @@ fn thread_main(sched: &Arc<Sched>, m: &M, number: u64) {
     let table = &mut sched.lock.lock().threads;
     table.live -= 1;
     table.unused.push(m);
-    table.ended.push(number);
+    table.ended.push((number, tid));
 }

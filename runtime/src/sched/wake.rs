@@ -41,8 +41,11 @@ impl Claimed {
                 Kind::Thread => ThreadParker::of(parker).note.wake(),
                 Kind::Goroutine => {
                     let g = parker.cast::<G>().as_ref();
+                    // Held: once queued, the goroutine may run to its end, and its runtime end
+                    // with it, while we still look for an M to wake.
+                    let sched = Sched::of_g(g).me();
                     g.status.readied();
-                    Sched::of_g(g).inject(Runnable(g));
+                    sched.inject(Runnable(g));
                 }
             }
         }
@@ -56,11 +59,11 @@ impl Sched {
     pub(super) unsafe fn ready_on(&self, p: &P, claimed: Claimed) {
         // SAFETY: a claimed parker belongs to a waiter that cannot go away before it is woken.
         unsafe {
-            let parker = claimed.0.as_ref();
+            if claimed.0.as_ref().kind() == Kind::Thread {
+                return claimed.ready_outside();
+            }
             let g = claimed.0.cast::<G>().as_ref();
-            if parker.kind() == Kind::Thread
-                || !ptr::eq(g.sched.load(Ordering::Relaxed), ptr::from_ref(self).cast())
-            {
+            if !ptr::eq(g.sched.load(Ordering::Relaxed), ptr::from_ref(self).cast()) {
                 return claimed.ready_outside();
             }
             g.status.readied();

@@ -98,11 +98,16 @@ impl Window {
         unsafe { m.curg.load(Ordering::Relaxed).as_ref() }
     }
 
-    /// Names the caller's next wait, to be published to those who may end it. It must be
-    /// published by the commit function of [`Window::park`], or under a lock that this function
-    /// releases: nobody may claim it before.
+    /// Names the caller's next wait, to be published to those who may end it.
+    ///
+    /// # Safety
+    /// The next wait of the caller is a [`Window::park`] on this window, which expects the claims
+    /// that are made. The waiter is published by its commit function, or under a lock that this
+    /// function releases, so that nobody claims it before. What it was published in forgets it
+    /// before the caller goes on after an interrupted wait: nobody claims it after its goroutine
+    /// has ended.
     #[inline]
-    pub fn waiter(&self) -> Waiter {
+    pub unsafe fn waiter(&self) -> Waiter {
         match self.g() {
             Some(g) => g.parker.episode(),
             None => thread_parker().parker.episode(),
@@ -166,7 +171,7 @@ impl Window {
         // While it unwinds, it must go on on this very thread: std counts panics per thread.
         let unwinding = std::thread::panicking();
         if unwinding {
-            super::handoff::bind(m, g);
+            super::handoff::bind(m, g, true);
         }
         let mut commit = ManuallyDrop::new(commit);
         m.commit
