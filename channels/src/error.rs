@@ -119,38 +119,40 @@ impl RecvTimeoutError {
     }
 }
 
-// The values themselves are not printed: they need not be Debug.
+// The values themselves are not printed: they need not be Debug. (The quotes around the text are
+// crossbeam's, too.)
 
 impl<T> fmt::Debug for SendError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SendError(..)")
+        fmt::Debug::fmt("SendError(..)", f)
     }
 }
 
 impl<T> fmt::Debug for TrySendError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let text = match self {
             TrySendError::Full(_) => "Full(..)",
             TrySendError::Disconnected(_) => "Disconnected(..)",
-        })
+        };
+        fmt::Debug::fmt(text, f)
     }
 }
 
 impl<T> fmt::Debug for SendTimeoutError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SendTimeoutError(..)")
+        fmt::Debug::fmt("SendTimeoutError(..)", f)
     }
 }
 
 impl<T> fmt::Display for SendError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(SEND_DISCONNECTED)
+        f.pad(SEND_DISCONNECTED)
     }
 }
 
 impl<T> fmt::Display for TrySendError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             TrySendError::Full(_) => "sending on a full channel",
             TrySendError::Disconnected(_) => SEND_DISCONNECTED,
         })
@@ -159,7 +161,7 @@ impl<T> fmt::Display for TrySendError<T> {
 
 impl<T> fmt::Display for SendTimeoutError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             SendTimeoutError::Timeout(_) => "timed out waiting on send operation",
             SendTimeoutError::Disconnected(_) => SEND_DISCONNECTED,
         })
@@ -168,13 +170,13 @@ impl<T> fmt::Display for SendTimeoutError<T> {
 
 impl fmt::Display for RecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(RECV_DISCONNECTED)
+        f.pad(RECV_DISCONNECTED)
     }
 }
 
 impl fmt::Display for TryRecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             TryRecvError::Empty => "receiving on an empty channel",
             TryRecvError::Disconnected => RECV_DISCONNECTED,
         })
@@ -183,7 +185,7 @@ impl fmt::Display for TryRecvError {
 
 impl fmt::Display for RecvTimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             RecvTimeoutError::Timeout => "timed out waiting on receive operation",
             RecvTimeoutError::Disconnected => "channel is empty and disconnected",
         })

@@ -13,10 +13,10 @@ use crate::buffer::{List, Ring};
 use crate::waitq::{Sudog, WaitQueue};
 use crate::{Receiver, Sender};
 use runtime::park::{self, Claimed, Held, Interrupt, Lock, Token, WaitReason, Window};
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, handle_alloc_error};
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The value was passed on.
@@ -34,31 +34,32 @@ fn enter() -> Window {
 
 /// As `enter`, for destructors: never unwinds.
 #[inline(always)]
-fn enter_quietly() -> Window {
+pub(crate) fn enter_quietly() -> Window {
     // SAFETY: as above.
     unsafe { park::enter_quietly() }
 }
 
 pub(crate) struct Hchan<T> {
-    lock: Lock,
+    pub(crate) lock: Lock,
     /// Values in the buffer. Written under the lock, read without by `len` and its like.
     len: AtomicUsize,
     /// Written under the lock.
     closed: AtomicBool,
     state: UnsafeCell<State<T>>,
     /// `None` is unbounded.
-    cap: Option<usize>,
-    senders: AtomicUsize,
-    receivers: AtomicUsize,
+    pub(crate) cap: Option<usize>,
+    /// Handles on each side; `ends.rs` counts them.
+    pub(crate) senders: AtomicUsize,
+    pub(crate) receivers: AtomicUsize,
 }
 
 /// What the lock protects.
-struct State<T> {
+pub(crate) struct State<T> {
     recvq: WaitQueue,
     sendq: WaitQueue,
     buffer: Buffer<T>,
     /// One side is gone: the other frees the channel when it goes.
-    one_side_gone: bool,
+    pub(crate) one_side_gone: bool,
 }
 
 enum Buffer<T> {
@@ -87,7 +88,7 @@ pub(crate) enum Nothing {
 
 impl<T> Hchan<T> {
     /// The header's layout with the ring behind it, and where the ring begins.
-    fn layout(cap: Option<usize>) -> (Layout, usize) {
+    pub(crate) fn layout(cap: Option<usize>) -> (Layout, usize) {
         Layout::array::<T>(cap.unwrap_or(0))
             .and_then(|ring| Layout::new::<Hchan<T>>().extend(ring))
             .unwrap_or_else(|_| {
@@ -135,21 +136,10 @@ impl<T> Hchan<T> {
         (Sender::new(chan), Receiver::new(chan))
     }
 
-    /// # Safety
-    /// Both sides are gone, and the values have been taken out.
-    unsafe fn free(chan: NonNull<Hchan<T>>) {
-        // SAFETY: nobody else knows of the channel any more.
-        unsafe {
-            let layout = Self::layout(chan.as_ref().cap).0;
-            ptr::drop_in_place(chan.as_ptr());
-            dealloc(chan.as_ptr().cast(), layout);
-        }
-    }
-
     /// Locks the channel. The state may be used until the lock is released.
     #[inline(always)]
     #[expect(clippy::mut_from_ref, reason = "the lock makes it exclusive")]
-    fn lock(&self, window: &Window) -> (Held, &mut State<T>) {
+    pub(crate) fn lock(&self, window: &Window) -> (Held, &mut State<T>) {
         // SAFETY: no other lock is held here, and each use below releases it in the window or by
         // its commit function; the lock protects the state.
         unsafe { (window.lock(&self.lock), &mut *self.state.get()) }
@@ -158,7 +148,7 @@ impl<T> Hchan<T> {
     /// # Safety
     /// `held` is this channel's; the state is not used afterwards.
     #[inline(always)]
-    unsafe fn unlock(&self, held: Held) {
+    pub(crate) unsafe fn unlock(&self, held: Held) {
         // SAFETY: the caller's promise.
         unsafe { self.lock.unlock(held) };
     }
@@ -212,7 +202,7 @@ impl<T> Hchan<T> {
 
     /// Takes a value without waiting, and lets the first waiting sender move up.
     #[inline(always)]
-    fn take(&self, state: &mut State<T>) -> Result<(T, Option<Claimed>), Nothing> {
+    pub(crate) fn take(&self, state: &mut State<T>) -> Result<(T, Option<Claimed>), Nothing> {
         let len = self.len.load(Ordering::Relaxed);
         if len > 0 {
             // SAFETY: there is a value.
@@ -413,7 +403,7 @@ impl<T> Hchan<T> {
     }
 
     /// Marks the channel closed, under the lock; whether it was.
-    fn set_closed(&self) -> bool {
+    pub(crate) fn set_closed(&self) -> bool {
         let was = self.is_closed_locked();
         // Release: pairs with the Acquire in `is_closed`.
         self.closed.store(true, Ordering::Release);
@@ -423,7 +413,7 @@ impl<T> Hchan<T> {
     /// The next waiter to be told that the channel is closed: receivers first, as in Go. They are
     /// woken one by one, so that neither the lock nor the window is held for long; new ones
     /// cannot come.
-    fn first_of_all(state: &mut State<T>) -> Option<Claimed> {
+    pub(crate) fn first_of_all(state: &mut State<T>) -> Option<Claimed> {
         Self::first(&mut state.recvq, CLOSED)
             .or_else(|| Self::first(&mut state.sendq, CLOSED))
             .map(|(claimed, _)| claimed)
@@ -449,107 +439,4 @@ impl<T> Hchan<T> {
     pub(crate) fn capacity(&self) -> Option<usize> {
         self.cap
     }
-
-    pub(crate) fn add_sender(&self) {
-        add(&self.senders);
-    }
-
-    pub(crate) fn add_receiver(&self) {
-        add(&self.receivers);
-    }
-
-    /// A sender goes. The last one closes the channel.
-    ///
-    /// # Safety
-    /// The caller's share in the channel ends here.
-    pub(crate) unsafe fn drop_sender(chan: NonNull<Hchan<T>>) {
-        // SAFETY: the caller's share keeps the channel.
-        unsafe {
-            if last(&chan.as_ref().senders) {
-                Self::side_gone(chan, false);
-            }
-        }
-    }
-
-    /// A receiver goes. The last one closes the channel and drops what nobody will receive.
-    ///
-    /// # Safety
-    /// The caller's share in the channel ends here.
-    pub(crate) unsafe fn drop_receiver(chan: NonNull<Hchan<T>>) {
-        // SAFETY: the caller's share keeps the channel.
-        unsafe {
-            if last(&chan.as_ref().receivers) {
-                Self::side_gone(chan, true);
-            }
-        }
-    }
-
-    /// One side has no handle left: closes the channel, and frees it if the other side went
-    /// before. In the usual case (nobody waits, nothing is left) one turn of the loop.
-    ///
-    /// # Safety
-    /// The caller's share in the channel ends here.
-    unsafe fn side_gone(chan: NonNull<Hchan<T>>, discard: bool) {
-        loop {
-            // SAFETY: the caller's share keeps the channel until `one_side_gone` is set; whoever
-            // finds it set is the last.
-            unsafe {
-                let this = chan.as_ref();
-                let window = enter_quietly();
-                let (held, state) = this.lock(&window);
-                this.set_closed();
-                if let Some(claimed) = Self::first_of_all(state) {
-                    this.unlock(held);
-                    claimed.ready_in(&window);
-                } else if discard && let Ok((value, _)) = this.take(state) {
-                    this.unlock(held);
-                    drop(window);
-                    // The user's code, outside. Should it unwind, the rest is dropped all the
-                    // same.
-                    let rest = Rest(chan);
-                    drop(value);
-                    std::mem::forget(rest);
-                } else {
-                    let last = std::mem::replace(&mut state.one_side_gone, true);
-                    // With the unlock the channel may be gone: only the lock itself, an atomic
-                    // word, is referred to.
-                    let lock = &raw const (*chan.as_ptr()).lock;
-                    (*lock).unlock(held);
-                    if last {
-                        window.retire_lock(&mut (*chan.as_ptr()).lock);
-                        drop(window);
-                        Self::free(chan);
-                    }
-                    return;
-                }
-            }
-        }
-    }
-}
-
-/// What is left to do for the last receiver when a value's destructor unwinds.
-struct Rest<T>(NonNull<Hchan<T>>);
-
-impl<T> Drop for Rest<T> {
-    fn drop(&mut self) {
-        // SAFETY: the share of the receiver that was being dropped ends here.
-        unsafe { Hchan::side_gone(self.0, true) };
-    }
-}
-
-/// Counts another handle.
-fn add(count: &AtomicUsize) {
-    // Relaxed: made from a handle that keeps the count above zero.
-    if count.fetch_add(1, Ordering::Relaxed) > isize::MAX as usize {
-        // Handles were leaked in a loop; going on would free the channel under the others.
-        std::process::abort();
-    }
-}
-
-/// Counts a handle out; whether it was the last.
-#[inline]
-fn last(count: &AtomicUsize) -> bool {
-    // Acquire and AcqRel: what the other handles did is before what the last one does. A lone
-    // handle cannot be cloned by anybody else: no read-modify-write is needed.
-    count.load(Ordering::Acquire) == 1 || count.fetch_sub(1, Ordering::AcqRel) == 1
 }

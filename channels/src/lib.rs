@@ -26,6 +26,7 @@
 //! the stacks of those who wait. docs/channels.md tells it.
 
 mod buffer;
+mod ends;
 mod error;
 mod hchan;
 mod iter;
