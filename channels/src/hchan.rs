@@ -102,13 +102,13 @@ impl<T> Hchan<T> {
 
     /// A new channel and its two ends.
     pub(crate) fn ends(cap: Option<usize>) -> (Sender<T>, Receiver<T>) {
+        let lock = enter().new_lock();
         let (layout, ring_at) = Self::layout(cap);
         // SAFETY: the layout is not empty: it has a header.
         let place = unsafe { alloc(layout) };
         let Some(chan) = NonNull::new(place.cast::<Hchan<T>>()) else {
             handle_alloc_error(layout)
         };
-        let lock = enter_quietly().new_lock();
         // SAFETY: the layout has room for the header and for the ring behind it.
         unsafe {
             let buffer = match cap {

@@ -1,6 +1,6 @@
 //! What a goroutine can ask of the scheduler directly.
 
-use crate::api::runtime::with_sched;
+use crate::m::current;
 use crate::sched::Sched;
 use crate::sched::{Window, lock_os_thread as lock, unlock_os_thread as unlock, unwind_now};
 use std::marker::PhantomData;
@@ -11,10 +11,21 @@ use std::marker::PhantomData;
 /// During a shutdown the goroutine ends here.
 #[inline]
 pub fn yield_now() {
-    let window = Window::enter().yield_now();
-    let on_goroutine = window.is_goroutine();
-    drop(window);
-    if on_goroutine && with_sched(Sched::is_running) == Some(false) && !std::thread::panicking() {
+    drop(Window::enter().yield_now());
+    end_if_stopping();
+}
+
+/// Unwinds a goroutine whose runtime is shutting down, if it does not unwind already. For calls
+/// that cannot rely on being asked to come in: because they are without a P most of the time, or
+/// enter quietly.
+pub(crate) fn end_if_stopping() {
+    // SAFETY: the calling thread's own M, or null; an M keeps its runtime alive.
+    let stopping = unsafe {
+        current()
+            .as_ref()
+            .is_some_and(|m| !Sched::of_m(m).is_running())
+    };
+    if stopping && !std::thread::panicking() {
         unwind_now();
     }
 }
@@ -35,7 +46,7 @@ pub fn blocking<F, T>(f: F) -> T
 where
     F: FnOnce() -> T,
 {
-    drop(Window::enter()); // the place to be unwound, if it must be
+    end_if_stopping();
     blocking_quietly(f)
 }
 

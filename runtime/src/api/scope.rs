@@ -52,6 +52,7 @@ pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
+    crate::api::calls::end_if_stopping();
     let scope = Scope {
         word: ScopeWord::new(),
         scope: PhantomData,

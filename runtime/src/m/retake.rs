@@ -114,7 +114,11 @@ impl Handshake {
     pub(crate) fn give_away(&self) {
         // Relaxed: the M is inside, so nobody else moves the word from here on; a pending request
         // is overwritten, since the P goes anyway.
+        #[cfg(not(loom))]
         self.request.store(TAKEN, Ordering::Relaxed);
+        // loom lets a compare-and-swap succeed on a value that a plain store has replaced.
+        #[cfg(loom)]
+        self.request.swap(TAKEN, Ordering::Relaxed);
     }
 
     /// Whether the M is inside the runtime; for traces and debug assertions.

@@ -34,6 +34,13 @@ struct World {
 /// An M with a P, at the beginning of its loop.
 struct M {
     spinning: bool,
+    /// What it finds computes without end.
+    busy: bool,
+}
+
+fn an_m(spinning: bool) -> Option<M> {
+    let busy = false;
+    Some(M { spinning, busy })
 }
 
 impl World {
@@ -65,11 +72,10 @@ impl World {
 
     /// A plain thread readies a goroutine.
     fn inject(&self) {
-        {
-            let mut state = self.state();
-            state.global += 1;
-            self.global_len.store(state.global, Ordering::Relaxed);
-        }
+        let mut state = self.state();
+        state.global += 1;
+        self.global_len.store(state.global, Ordering::Relaxed);
+        drop(state);
         if self.idle.submitted() {
             self.run(self.wake_spinning());
         }
@@ -91,7 +97,7 @@ impl World {
     fn wake_spinning(&self) -> Option<M> {
         let mut state = self.state();
         if self.take_idle_locked(&mut state) {
-            return Some(M { spinning: true });
+            return an_m(true);
         }
         // Under the lock: a P that goes idle later is beside nobody who spins.
         self.idle.end_spinning();
@@ -109,10 +115,7 @@ impl World {
     }
 
     fn global_one(&self) -> bool {
-        if self.global_len.load(Ordering::Relaxed) == 0 {
-            return false;
-        }
-        self.global_locked(&mut self.state())
+        self.global_len.load(Ordering::Relaxed) > 0 && self.global_locked(&mut self.state())
     }
 
     fn global_locked(&self, state: &mut State) -> bool {
@@ -144,6 +147,9 @@ impl World {
                     }
                 }
                 self.ran.fetch_add(1, Relaxed);
+                if m.busy {
+                    break;
+                }
             }
             assert!(!m.spinning);
         }
@@ -181,16 +187,15 @@ impl World {
     /// A P whose M is blocked: with nothing to do, to the idle list.
     fn hand_off(&self) {
         if self.any_work() {
-            return self.run(Some(M { spinning: false }));
+            return self.run(an_m(false));
         }
-        {
-            let mut state = self.state();
-            if state.global > 0 {
-                drop(state);
-                return self.run(Some(M { spinning: false }));
-            }
-            self.put_idle(&mut state);
+        let mut state = self.state();
+        if state.global > 0 {
+            drop(state);
+            return self.run(an_m(false));
         }
+        self.put_idle(&mut state);
+        drop(state);
         self.idle.before_second_look();
         if self.any_work() && self.idle.submitted() {
             self.run(self.wake_spinning());
@@ -207,13 +212,11 @@ impl World {
     }
 }
 
-const SPINNING: Option<M> = Some(M { spinning: true });
-
 #[test]
 fn a_submitter_and_the_last_spinning_m() {
     check(4, || {
         let w = World::new(0, 1);
-        let m = spawn(&w, |w| w.run(SPINNING));
+        let m = spawn(&w, |w| w.run(an_m(true)));
         w.submit(0);
         m.join().unwrap();
         w.end(1);
@@ -224,7 +227,7 @@ fn a_submitter_and_the_last_spinning_m() {
 fn a_thread_that_injects_and_the_last_spinning_m() {
     check(4, || {
         let w = World::new(0, 1);
-        let m = spawn(&w, |w| w.run(SPINNING));
+        let m = spawn(&w, |w| w.run(an_m(true)));
         w.inject();
         m.join().unwrap();
         w.end(1);
@@ -235,7 +238,7 @@ fn a_thread_that_injects_and_the_last_spinning_m() {
 fn two_submitters_and_a_spinning_m() {
     check(2, || {
         let w = World::new(0, 1);
-        let m = spawn(&w, |w| w.run(SPINNING));
+        let m = spawn(&w, |w| w.run(an_m(true)));
         let other = spawn(&w, |w| w.submit(1));
         w.submit(0);
         m.join().unwrap();
@@ -249,12 +252,28 @@ fn two_submitters_and_a_spinning_m() {
 fn a_submitter_and_two_ms() {
     check(2, || {
         let w = World::new(0, 1);
-        let one = spawn(&w, |w| w.run(SPINNING));
-        let two = spawn(&w, |w| w.run(Some(M { spinning: false })));
+        let one = spawn(&w, |w| w.run(an_m(true)));
+        let two = spawn(&w, |w| w.run(an_m(false)));
         w.submit(0);
         one.join().unwrap();
         two.join().unwrap();
         w.end(1);
+    });
+}
+
+/// The M that finds the first goroutine is busy with it: it must have woken another one.
+#[test]
+fn a_spinning_m_that_finds_work_passes_the_search_on() {
+    check(4, || {
+        let w = World::new(1, 1);
+        let m = spawn(&w, |w| {
+            let (spinning, busy) = (true, true);
+            w.run(Some(M { spinning, busy }));
+        });
+        w.submit(0);
+        w.submit(1);
+        m.join().unwrap();
+        w.end(2);
     });
 }
 

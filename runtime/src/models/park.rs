@@ -21,6 +21,8 @@ struct World {
     interruptible: AtomicBool,
     /// What the goroutine keeps on its stack; the continuation's alone once it is resumed.
     frame: UnsafeCell<u32>,
+    /// What a claimer leaves to a waiter.
+    elem: UnsafeCell<u32>,
     /// Where the commit function publishes the waiter.
     published: AtomicBool,
     cell: WaiterCell,
@@ -43,6 +45,7 @@ impl World {
             parker: Parker::new(Kind::Goroutine),
             interruptible: AtomicBool::new(false),
             frame: UnsafeCell::new(0),
+            elem: UnsafeCell::new(0),
             published: AtomicBool::new(false),
             cell: WaiterCell::new(),
             committing: AtomicPtr::new(ptr::null_mut()),
@@ -184,7 +187,9 @@ fn a_forbidden_interrupt_leaves_the_wait_to_its_waker() {
         let w = World::new();
         let stopper = spawn(&w, |w| assert!(w.stop().is_none()));
         let waker = spawn(&w, |w| {
-            w.wake();
+            if w.wake() {
+                assert_eq!(w.counts(), [1, 0, 0], "it was published too early");
+            }
         });
         w.before_park(false);
         assert!(w.commit_park(|waiter| w.publish(waiter)).is_none());
@@ -194,6 +199,32 @@ fn a_forbidden_interrupt_leaves_the_wait_to_its_waker() {
             assert!(w.wake(), "still published and armed");
         }
         assert_eq!(w.counts(), [1, 0, 0]);
+    });
+}
+
+/// A thread that polls its word, and a claimer that has nothing but the waiter to go by: each sees
+/// what the other wrote before.
+#[test]
+fn the_word_alone_orders_waiter_and_claimer() {
+    check(5, || {
+        let w = World::new();
+        w.cell.set(w.parker.episode());
+        let one = spawn(&w, |w| {
+            let waiter = w.cell.get().expect("set before");
+            // SAFETY: the claimer's, until it claims.
+            w.elem.with_mut(|e| unsafe { *e = 5 });
+            if waiter.claim(WOKEN).is_some() {
+                // SAFETY: the waiter does not write to it any more.
+                w.frame.with(|f| assert_eq!(unsafe { *f }, 1));
+            }
+        });
+        w.before_park(false);
+        w.parker.arm(w.parker.episode());
+        if w.parker.fired() {
+            // SAFETY: the claimer has written it.
+            w.elem.with(|e| assert_eq!(unsafe { *e }, 5));
+        }
+        one.join().unwrap();
     });
 }
 

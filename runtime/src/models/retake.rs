@@ -1,13 +1,15 @@
 //! The retake handshake (`m/retake.rs`): an M that goes in and out, and the monitor, which takes its
 //! P or asks it to yield, and alone makes requests.
 //!
-//! The P is a cell that loom watches: whoever thinks that it owns the P writes to it. Written out
+//! A P is a cell that loom watches: whoever thinks that it owns the P writes to it. Written out
 //! here: what `Window` and `enter_slow` (`sched/window.rs`), `release_p` (`sched/handoff.rs`),
 //! and `retake` and `take_from` (`sched/monitor.rs`) do with the handshake.
-//! Abstracted: the idle list, which is one slot behind a mutex; what an M does without a P.
+//! Abstracted: what an M does that finds no idle P. One is there at first.
 
 use super::{check, spawn};
 use crate::m::retake::{Entry, Handshake};
+use crate::sync::Ordering;
+use crate::sync::atomic::AtomicUsize;
 use loom::cell::UnsafeCell;
 use loom::sync::Mutex;
 use std::sync::Arc;
@@ -15,9 +17,12 @@ use std::sync::atomic::{AtomicU32 as Count, Ordering::Relaxed};
 
 struct World {
     handshake: Handshake,
-    p: UnsafeCell<u32>,
-    /// The idle list: whether the P is on it.
-    idle: Mutex<bool>,
+    /// The Ps: the one that the M has at first, and another.
+    ps: [UnsafeCell<u32>; 2],
+    /// Which the M has, or had (`m.p`).
+    m_p: AtomicUsize,
+    /// The idle list.
+    idle: Mutex<Vec<usize>>,
     /// Not part of the model: how often the M was asked to yield, and the P was taken.
     yields: Count,
     taken: Count,
@@ -33,8 +38,9 @@ impl World {
     fn outside() -> Arc<World> {
         let w = World {
             handshake: Handshake::new(),
-            p: UnsafeCell::new(0),
-            idle: Mutex::new(false),
+            ps: [UnsafeCell::new(0), UnsafeCell::new(0)],
+            m_p: AtomicUsize::new(0),
+            idle: Mutex::new(vec![1]),
             yields: Count::new(0),
             taken: Count::new(0),
         };
@@ -42,9 +48,14 @@ impl World {
         Arc::new(w)
     }
 
-    fn use_p(&self) {
+    fn use_p(&self, p: usize) {
         // SAFETY: the caller thinks that it owns the P.
-        self.p.with_mut(|p| unsafe { *p += 1 });
+        self.ps[p].with_mut(|p| unsafe { *p += 1 });
+    }
+
+    /// The M, inside, uses what it thinks is its P.
+    fn use_own(&self) {
+        self.use_p(self.m_p.load(Ordering::Relaxed));
     }
 
     /// The M enters. False: it has no P, and finds none.
@@ -55,7 +66,10 @@ impl World {
                     self.yields.fetch_add(1, Relaxed);
                 }
                 // `regain_p`
-                Entry::Lost => return std::mem::take(&mut *self.idle.lock().unwrap()),
+                Entry::Lost => match self.idle.lock().unwrap().pop() {
+                    Some(p) => self.m_p.store(p, Ordering::Relaxed),
+                    None => return false,
+                },
             }
         }
         true
@@ -66,19 +80,20 @@ impl World {
         if !self.enter() {
             return false;
         }
-        self.use_p();
+        self.use_own();
         self.handshake.leave();
         true
     }
 
     /// The monitor's `take_from`.
     fn take(&self) -> bool {
-        if !self.handshake.try_take() {
+        let which = || self.m_p.load(Ordering::Relaxed);
+        let Some(p) = self.handshake.try_take(which) else {
             return false;
-        }
+        };
         self.taken.fetch_add(1, Relaxed);
-        self.use_p();
-        *self.idle.lock().unwrap() = true;
+        self.use_p(p);
+        self.idle.lock().unwrap().push(p);
         true
     }
 }
@@ -134,9 +149,9 @@ fn a_new_slice_voids_a_request_and_keeps_the_p() {
             let _ = w.take() || w.take();
         });
         if w.enter() {
-            w.use_p();
+            w.use_own();
             w.handshake.new_slice();
-            w.use_p();
+            w.use_own();
             w.handshake.leave();
             w.call();
         }
@@ -153,12 +168,13 @@ fn a_p_that_is_given_away_is_not_taken_as_well() {
             let _ = w.take() || w.take();
         });
         if w.enter() {
-            w.use_p();
+            w.use_own();
+            let p = w.m_p.load(Ordering::Relaxed);
             w.handshake.give_away();
             w.handshake.leave();
             // `hand_off`, by an M outside.
-            w.use_p();
-            *w.idle.lock().unwrap() = true;
+            w.use_p(p);
+            w.idle.lock().unwrap().push(p);
             // Back from the blocking call.
             w.call();
         }

@@ -67,13 +67,16 @@ fn m_line(m: &M) -> MLine {
         // SAFETY: null, or a G; Gs are type-stable while their runtime lives.
         unsafe { g.as_ref() }.map(|g| g.id().as_u64())
     };
+    // SAFETY: null, or a P, which lives as long as the runtime. (An M whose P was taken does not
+    // know yet; the P does.)
+    let p = unsafe { m.p.load(Ordering::Relaxed).cast::<P>().as_ref() }
+        .filter(|p| ptr::eq(p.m.load(Ordering::Relaxed), m));
     MLine {
         id: m.id,
-        // SAFETY: null, or a P, which lives as long as the runtime.
-        p: unsafe { m.p.load(Ordering::Relaxed).cast::<P>().as_ref() }.map(|p| p.id),
+        p: p.map(|p| p.id),
         curg: g_id(m.curg.load(Ordering::Relaxed)),
         spinning: m.spinning.load(Ordering::Relaxed),
-        blocked: !m.handshake.inside() && m.p.load(Ordering::Relaxed).is_null(),
+        blocked: !m.handshake.inside() && p.is_none(),
         lockedg: g_id(m.locked_g.load(Ordering::Relaxed)),
     }
 }
