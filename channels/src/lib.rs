@@ -1,7 +1,8 @@
 //! Go's channels as a Rust library, with the interface of crossbeam-channel 0.5.
 //!
-//! A program that replaces `crossbeam_channel::` by `channels::` compiles and behaves the same,
-//! and now also parks goroutines where it used to block threads: goroutines of any runtime and
+//! A program that replaces `crossbeam_channel::` by `channels::` compiles and behaves the same
+//! (but for one thing: when the last receiver of a bounded channel goes, what is in it is dropped
+//! at once, and not with the last sender), and now also parks goroutines where it used to block threads: goroutines of any runtime and
 //! plain threads may stand at the two ends of one channel, in any mixture.
 //!
 //! ```

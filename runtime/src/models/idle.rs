@@ -12,6 +12,7 @@ use crate::sched::idle::Idle;
 use crate::sync::Ordering;
 use crate::sync::atomic::AtomicU32;
 use loom::sync::{Mutex, MutexGuard};
+use loom::thread::JoinHandle;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32 as Count, Ordering::Relaxed};
 
@@ -202,8 +203,9 @@ impl World {
         }
     }
 
-    /// Everybody sleeps or computes: nothing waits beside an idle P.
-    fn end(&self, submitted: u32) {
+    /// When everybody sleeps or computes: nothing waits beside an idle P.
+    fn end(&self, threads: impl IntoIterator<Item = JoinHandle<()>>, submitted: u32) {
+        threads.into_iter().for_each(|t| t.join().unwrap());
         let ran = self.ran.load(Relaxed);
         assert_eq!(self.idle.nmspinning(), 0);
         assert!(self.idle.npidle() > 0);
@@ -218,8 +220,7 @@ fn a_submitter_and_the_last_spinning_m() {
         let w = World::new(0, 1);
         let m = spawn(&w, |w| w.run(an_m(true)));
         w.submit(0);
-        m.join().unwrap();
-        w.end(1);
+        w.end([m], 1);
     });
 }
 
@@ -229,8 +230,7 @@ fn a_thread_that_injects_and_the_last_spinning_m() {
         let w = World::new(0, 1);
         let m = spawn(&w, |w| w.run(an_m(true)));
         w.inject();
-        m.join().unwrap();
-        w.end(1);
+        w.end([m], 1);
     });
 }
 
@@ -241,9 +241,7 @@ fn two_submitters_and_a_spinning_m() {
         let m = spawn(&w, |w| w.run(an_m(true)));
         let other = spawn(&w, |w| w.submit(1));
         w.submit(0);
-        m.join().unwrap();
-        other.join().unwrap();
-        w.end(2);
+        w.end([m, other], 2);
     });
 }
 
@@ -255,9 +253,7 @@ fn a_submitter_and_two_ms() {
         let one = spawn(&w, |w| w.run(an_m(true)));
         let two = spawn(&w, |w| w.run(an_m(false)));
         w.submit(0);
-        one.join().unwrap();
-        two.join().unwrap();
-        w.end(1);
+        w.end([one, two], 1);
     });
 }
 
@@ -272,8 +268,7 @@ fn a_spinning_m_that_finds_work_passes_the_search_on() {
         });
         w.submit(0);
         w.submit(1);
-        m.join().unwrap();
-        w.end(2);
+        w.end([m], 2);
     });
 }
 
@@ -290,9 +285,7 @@ fn two_submitters_and_a_p_that_is_taken_in_between() {
         });
         let other = spawn(&w, |w| w.submit(1));
         w.submit(0);
-        taker.join().unwrap();
-        other.join().unwrap();
-        w.end(2);
+        w.end([taker, other], 2);
     });
 }
 
@@ -302,7 +295,6 @@ fn a_submitter_and_a_p_that_is_handed_off() {
         let w = World::new(0, 0);
         let monitor = spawn(&w, |w| w.hand_off());
         w.submit(0);
-        monitor.join().unwrap();
-        w.end(1);
+        w.end([monitor], 1);
     });
 }

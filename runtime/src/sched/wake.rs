@@ -110,6 +110,15 @@ impl Sched {
     /// list, and the answer is false. With `spinning`, the caller's spinning state goes to that M.
     pub(super) fn start_m(&self, p: &P, spinning: bool) -> bool {
         let mut state = self.lock.lock();
+        if self.is_exiting() {
+            // A waker from outside that comes late: what it woke has run, and ended.
+            self.put_idle(&mut state, p);
+            drop(state);
+            if spinning {
+                self.idle.end_spinning();
+            }
+            return false;
+        }
         if let Some(m) = state.idle_ms.pop() {
             drop(state);
             // SAFETY: Ms live as long as their runtime.
