@@ -90,19 +90,6 @@ pub fn status_kib(key: &str) -> usize {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// The best of five measurements, the rest of which are not made once one is good enough: for
-/// times on a machine that does other things too.
-pub fn best_of_five(good: Duration, mut measure: impl FnMut() -> Duration) -> Duration {
-    let mut best = Duration::MAX;
-    for _ in 0..5 {
-        best = best.min(measure());
-        if best < good {
-            break;
-        }
-    }
-    best
-}
-
 /// What a child process left behind.
 pub struct Output {
     pub status: ExitStatus,
