@@ -97,7 +97,7 @@ impl Fiber {
     #[inline]
     pub(crate) unsafe fn resume(&self, word: usize) -> usize {
         // SAFETY: exclusive access to the coroutine is the caller's promise.
-        let co = unsafe { &mut *(&raw mut (*self.0.as_ptr()).co) };
+        let co = unsafe { &mut (*self.0.as_ptr()).co };
         match co.resume(word) {
             CoroutineResult::Yield(out) => out,
             CoroutineResult::Return(()) => unreachable!("the body of a fiber never returns"),

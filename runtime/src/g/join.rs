@@ -92,17 +92,27 @@ impl JoinWord {
 
     #[inline]
     pub(crate) fn finish(&self) -> Finished {
-        // AcqRel: Release publishes the end of the goroutine (and a result without destructor)
-        // to the handle; Acquire pairs with `register` and `release`.
-        let before = self.word.fetch_or(DONE, Ordering::AcqRel);
-        if before & HANDLE == 0 {
-            Finished::Free
-        } else if before & JOINER != 0 {
-            // The handle may go away at any moment and the G with it: a stale waiter is harmless
-            // (see WaiterCell).
-            self.joiner.get().map_or(Finished::Leave, Finished::Wake)
-        } else {
-            Finished::Leave
+        // Acquire: pairs with `register`.
+        let mut before = self.word.load(Ordering::Acquire);
+        loop {
+            // Read before DONE is set: afterwards the handle may go away at any moment, and the
+            // G may serve another goroutine, with another joiner.
+            let joiner = match before & JOINER {
+                0 => None,
+                _ => self.joiner.get(),
+            };
+            // AcqRel: Release publishes the end of the goroutine (and a result without
+            // destructor) to the handle; Acquire pairs with `register` and `release`.
+            match self.word.compare_exchange_weak(
+                before,
+                before | DONE,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) if before & HANDLE == 0 => return Finished::Free,
+                Ok(_) => return joiner.map_or(Finished::Leave, Finished::Wake),
+                Err(now) => before = now,
+            }
         }
     }
 

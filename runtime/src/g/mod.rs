@@ -18,6 +18,7 @@ use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::panic::Location;
 use std::ptr;
+use std::time::Instant;
 use task::Task;
 
 /// Number of a goroutine, unique in the process; never 0.
@@ -66,6 +67,9 @@ pub(crate) struct G {
     /// Written before the G is published, read-only until it is freed.
     name: UnsafeCell<Option<Box<str>>>,
     pub(crate) join: JoinWord,
+    /// When its last slice ended because it had used it up; none if it is not in the global queue
+    /// for that reason. Owner only.
+    pub(crate) slice_ended: Cell<Option<Instant>>,
     /// How many thread locks it holds. The goroutine's own.
     pub(crate) lock_depth: Cell<u32>,
     /// The scope that waits for it (type `ScopeWord` above), or null. Written before the G is
@@ -101,6 +105,7 @@ impl G {
             site: Cell::new(Location::caller()),
             name: UnsafeCell::new(None),
             join: JoinWord::new(),
+            slice_ended: Cell::new(None),
             lock_depth: Cell::new(0),
             scope: Cell::new(ptr::null()),
             task: Task::empty(),

@@ -95,6 +95,11 @@ impl GList {
         Some(g)
     }
 
+    /// The first one, which stays on the list.
+    pub(crate) fn front(&self) -> Option<*const G> {
+        (!self.head.is_null()).then_some(self.head.cast_const())
+    }
+
     /// Moves all of `other` to the end of this list.
     pub(crate) fn append(&mut self, other: &mut GList) {
         if other.head.is_null() {

@@ -5,12 +5,11 @@
 //! `wake_spinning`, `take_idle` (`sched/wake.rs`) and `hand_off` (`sched/handoff.rs`), with
 //! the orders of their accesses. Abstracted: a queue is a word (1: a goroutine waits); the Ps on
 //! the idle list are a number; an M that is woken runs on the loom thread of its waker, when that
-//! has nothing else to do. The monitor, which would find what is left, is left out.
+//! has nothing else to do. There is no monitor, which would find what is left.
 
 use super::{check, spawn};
 use crate::sched::idle::Idle;
-use crate::sync::Ordering;
-use crate::sync::atomic::AtomicU32;
+use crate::sync::{Ordering, atomic::AtomicU32};
 use loom::sync::{Mutex, MutexGuard};
 use loom::thread::JoinHandle;
 use std::sync::Arc;

@@ -133,9 +133,11 @@ impl Lock {
     pub(crate) unsafe fn lock(&self, slot: Option<&BiasSlot>) -> Held {
         if let Some(slot) = slot {
             debug_assert!(slot.held.load(Ordering::Relaxed).is_null());
-            // Relaxed and a light fence: pairs with the heavy fence in `revoke`.
+            // The light fence pairs with the heavy fence in `revoke`. Release: whoever takes the
+            // last lock of this slot away may read this store instead of the one by which the
+            // owner left it, and must see all the same what the owner did in there.
             slot.held
-                .store(ptr::from_ref(self).cast_mut(), Ordering::Relaxed);
+                .store(ptr::from_ref(self).cast_mut(), Ordering::Release);
             light_fence();
             // Acquire: what the last owner of the slot wrote came to us with the P.
             if self.word.load(Ordering::Acquire) == slot.word() {

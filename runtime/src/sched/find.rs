@@ -1,6 +1,6 @@
 //! Where the next goroutine comes from: Go's `schedule` and `findRunnable`.
 
-use super::{Phase, Sched};
+use super::{Phase, SLICE, Sched, State};
 use crate::m::M;
 use crate::p::P;
 use crate::p::runq::{GLOBAL_PHASE, ROUND, Runnable};
@@ -76,9 +76,23 @@ impl Sched {
             return None;
         }
         let mut state = self.lock.lock();
-        let g = state.global.pop_front();
+        let first = state.global.front()?;
+        // One that has used up its slice waits until the others have had as much, or a goroutine
+        // that spawns without end would come before its own children.
+        // SAFETY: the queue owns it, and we hold the lock.
+        if unsafe { (*first).slice_ended.get() }.is_some_and(|at| at.elapsed() < SLICE) {
+            return None;
+        }
+        self.pop_global(&mut state)
+    }
+
+    /// Takes the first of the global queue.
+    fn pop_global(&self, state: &mut State) -> Option<Runnable> {
+        let g = state.global.pop_front()?;
         self.global_len.store(state.global.len(), Ordering::Relaxed);
-        g.map(Into::into)
+        // SAFETY: the queue gave us ownership.
+        unsafe { (*g).slice_ended.set(None) };
+        Some(Runnable(g))
     }
 
     /// A fair share of the global queue: one is returned, the others go to p's queue.
@@ -88,17 +102,15 @@ impl Sched {
         }
         let mut state = self.lock.lock();
         let share = state.global.len() / self.ps.len() + 1;
-        let first = state.global.pop_front()?;
+        let first = self.pop_global(&mut state)?;
         for _ in 1..share.min(GLOBAL_BATCH) {
-            let Some(g) = state.global.pop_front() else {
+            let Some(g) = self.pop_global(&mut state) else {
                 break;
             };
             // In arrival order, also those that have not run yet.
-            p.runq.push_started(Runnable(g));
+            p.runq.push_started(g);
         }
-        self.global_len.store(state.global.len(), Ordering::Relaxed);
-        drop(state);
-        Some(first.into())
+        Some(first)
     }
 
     /// The P's own queues are empty.
@@ -150,9 +162,8 @@ impl Sched {
     fn go_idle(&self, m: &M, p: &P) -> Option<Runnable> {
         {
             let mut state = self.lock.lock();
-            if let Some(g) = state.global.pop_front() {
-                self.global_len.store(state.global.len(), Ordering::Relaxed);
-                return Some(g.into());
+            if let Some(g) = self.pop_global(&mut state) {
+                return Some(g);
             }
             self.detach(m, p);
             self.put_idle(&mut state, p);
@@ -162,9 +173,11 @@ impl Sched {
             m.spinning.store(false, Ordering::Relaxed);
             self.idle.end_spinning();
         }
-        if self.ps.len() > 1 {
+        // Also with one P, if this M was spinning: a goroutine that came to the global queue after
+        // the look above was left to it.
+        if self.ps.len() > 1 || was_spinning {
             self.idle.before_second_look();
-            if self.ps.iter().any(|p| self.stealable(p) > 0)
+            if self.any_work()
                 && let Some(p) = self.take_idle()
             {
                 if was_spinning {

@@ -48,7 +48,7 @@ use crate::stack::StackPool;
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
 use crate::sync::{Condvar, Mutex, Ordering};
 use idle::Idle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What the runtime does when a goroutine panics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -94,6 +94,9 @@ pub(crate) struct Sched {
     pub(crate) started: Instant,
     me: std::sync::Weak<Sched>,
 }
+
+/// How long a goroutine may compute while others wait for its P. Go's forcePreemptNS.
+const SLICE: Duration = Duration::from_millis(10);
 
 /// What the scheduler's lock protects.
 struct State {

@@ -11,15 +11,12 @@
 //! It looks every 50 µs while it has things to do and slows down to 10 ms (1 ms while there is
 //! an idle P that could take over) when it has not. With all Ps idle it sleeps.
 
-use super::{Phase, Sched};
+use super::{Phase, SLICE, Sched};
 use crate::g::task::AbortOnUnwind;
 use crate::m::M;
 use crate::p::P;
 use crate::sync::Ordering;
 use std::time::{Duration, Instant};
-
-/// How long a goroutine may compute while others wait for its P. Go's forcePreemptNS.
-const SLICE: Duration = Duration::from_millis(10);
 
 /// Shortest pause between two looks. A look with nothing to do costs 1 µs, the wake-up of this
 /// thread some 5: at this rate a tenth of one CPU.

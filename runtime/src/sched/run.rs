@@ -15,6 +15,7 @@ use crate::p::runq::Runnable;
 use crate::sync::{Ordering, light_fence};
 use std::fmt;
 use std::ptr;
+use std::time::Instant;
 
 /// What a goroutine suspends with: to the back of the queue.
 pub(super) const YIELD: usize = 1;
@@ -22,6 +23,9 @@ pub(super) const YIELD: usize = 1;
 pub(super) const PARK: usize = 2;
 /// Its P is gone: to be resumed when it has one again.
 pub(super) const LOST: usize = 3;
+
+/// Its slice is over: to the back of the global queue.
+pub(super) const SLICE_OVER: usize = 4;
 
 /// What a fiber's entry is told to do with the G whose address the word carries.
 const RUN: usize = 0;
@@ -65,6 +69,7 @@ impl Sched {
                 PARK => self.commit_park(m, g),
                 YIELD => self.requeue(m, g),
                 LOST => self.queue_for_p(m, g),
+                SLICE_OVER => self.requeue_globally(g),
                 _ => unreachable!("a goroutine suspended with {out}"),
             }
         }
@@ -217,6 +222,18 @@ impl Sched {
         if p.runq.started_len() > 1 && self.idle.submitted() {
             self.wake_spinning();
         }
+    }
+}
+
+impl Sched {
+    /// As Go does with who was preempted: behind all that waits anywhere. At the end of its P's
+    /// own queue it would come again before the fresh goroutines, and before those in the global
+    /// queue for 61 picks, each of which may be a whole slice.
+    #[cold]
+    fn requeue_globally(&self, g: &G) {
+        g.status.readied();
+        g.slice_ended.set(Some(Instant::now()));
+        self.inject(Runnable(g));
     }
 }
 

@@ -26,9 +26,7 @@ impl Sched {
     /// last reference. To be called once, not on one of its goroutines.
     pub(crate) fn shutdown(&self, patience: Duration) -> Result<(), Unfinished> {
         self.begin_stop();
-        if let Err(unfinished) = self.wait_until_done(patience) {
-            return Err(unfinished);
-        }
+        self.wait_until_done(patience)?;
         self.begin_exit();
         self.join_all_threads();
         Ok(())

@@ -98,10 +98,14 @@ impl Sched {
     /// Wakes an M that shall look for work (Go's `wakep`). The caller owns one spinning state.
     #[cold]
     pub(super) fn wake_spinning(&self) {
-        match self.take_idle() {
+        let mut state = self.lock.lock();
+        match self.take_idle_locked(&mut state) {
             Some(p) => {
+                drop(state);
                 self.start_m(p, true);
             }
+            // Under the lock, under which Ps go idle: who sees a later idle P does not see this
+            // spinning state any more, which would look at no queue.
             None => self.idle.end_spinning(),
         }
     }

@@ -5,7 +5,7 @@
 //! value's destructor, a closure, an allocator's hook that parks): collect, leave, then run it.
 
 use super::Sched;
-use super::run::{PARK, YIELD};
+use super::run::{PARK, SLICE_OVER, YIELD};
 use crate::g::G;
 use crate::g::parker::{Token, Waiter};
 use crate::g::status::WaitReason;
@@ -268,7 +268,7 @@ fn enter_slow(m: &M, may_unwind: bool) -> *const M {
                 (*g.fiber.as_ptr())
                     .as_ref()
                     .expect("it runs")
-                    .suspend(YIELD);
+                    .suspend(SLICE_OVER);
             }
             current()
         }

@@ -1,0 +1,383 @@
+//! Who gets a P: nobody is starved, no P stays idle beside work. Waits are counted in picks.
+
+mod support;
+
+use runtime::{Runtime, go, yield_now};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+use support::{eventually, within_minute};
+
+/// A number out of a `SCHED` line.
+fn traced(rt: &Runtime, key: &str) -> usize {
+    let trace = rt.schedtrace(false);
+    let at = trace.find(&format!(" {key}=")).unwrap() + key.len() + 2;
+    let digits = trace[at..].split(' ').next().unwrap();
+    digits.parse().unwrap()
+}
+
+/// Ms that have both a P and a goroutine.
+fn running(rt: &Runtime) -> usize {
+    let trace = rt.schedtrace(true);
+    trace
+        .lines()
+        .filter(|l| l.starts_with("  M") && !l.contains(" p=nil") && !l.contains(" curg=nil"))
+        .count()
+}
+
+/// Starts one spinning goroutine per P; whether each of them came to have a P of its own. Not so
+/// when this machine is so busy that a slice was over before the last had started.
+fn each_has_a_p(procs: usize) -> bool {
+    let rt = runtime::start(procs);
+    let here = Arc::new(AtomicUsize::new(0));
+    let leave = Arc::new(AtomicBool::new(false));
+    let hs: Vec<_> = (0..procs)
+        .map(|_| {
+            let (here, leave) = (here.clone(), leave.clone());
+            rt.spawn(move || {
+                here.fetch_add(1, SeqCst);
+                while here.load(SeqCst) < procs || !leave.load(SeqCst) {
+                    std::hint::spin_loop();
+                }
+            })
+        })
+        .collect();
+    assert!(eventually(|| here.load(SeqCst) == procs));
+    let all = running(&rt) == procs && traced(&rt, "idleprocs") == 0;
+    leave.store(true, SeqCst);
+    hs.into_iter().for_each(|h| h.join().unwrap());
+    assert!(eventually(|| traced(&rt, "idleprocs") == procs));
+    all
+}
+
+#[test]
+fn as_many_goroutines_run_at_once_as_there_are_ps() {
+    for procs in [2, 4, 8] {
+        within_minute(|| assert!((0..50).any(|_| each_has_a_p(procs)), "{procs} Ps"));
+    }
+}
+
+#[test]
+fn work_of_a_busy_producer_reaches_idle_ps() {
+    for procs in [2, 4, 8] {
+        within_minute(|| {
+            let rt = runtime::start(procs);
+            let n = support::scale(10_000);
+            rt.run(|| {
+                let mine = runtime::current_m();
+                let done = Arc::new(AtomicUsize::new(0));
+                let hs: Vec<_> = (0..n)
+                    .map(|_| {
+                        let done = done.clone();
+                        go!(move || {
+                            done.fetch_add(1, SeqCst);
+                            runtime::current_m()
+                        })
+                    })
+                    .collect();
+                // Never gives its thread up: others must carry the work off.
+                let before = done.load(SeqCst);
+                while done.load(SeqCst) < n {
+                    std::hint::spin_loop();
+                }
+                assert_eq!(runtime::current_m(), mine);
+                let elsewhere = hs
+                    .into_iter()
+                    .map(|h| h.join().unwrap())
+                    .filter(|m| *m != mine)
+                    .count();
+                assert!(
+                    elsewhere >= n - before,
+                    "{elsewhere} of {n}, {before} before"
+                );
+            });
+        });
+    }
+}
+
+#[test]
+fn one_goroutine_made_ready_beside_a_busy_one_is_run_by_an_idle_p() {
+    // The child sits in a slot that thieves do not look into.
+    for procs in [2, 4, 8] {
+        within_minute(|| {
+            runtime::start(procs).run(|| {
+                for _ in 0..support::scale(500) {
+                    let ran = Arc::new(AtomicBool::new(false));
+                    let seen = ran.clone();
+                    let h = go!(move || seen.store(true, SeqCst));
+                    while !ran.load(SeqCst) {
+                        std::hint::spin_loop();
+                    }
+                    h.join().unwrap();
+                }
+            });
+        });
+    }
+}
+
+#[test]
+fn a_woken_goroutine_beside_a_busy_waker_is_run_by_an_idle_p() {
+    for procs in [2, 4, 8] {
+        within_minute(|| {
+            runtime::start(procs).run(|| {
+                let (tx, rx) = channels::bounded::<Arc<AtomicBool>>(0);
+                let h = go!(move || {
+                    for flag in rx {
+                        flag.store(true, SeqCst);
+                    }
+                });
+                for _ in 0..support::scale(500) {
+                    let flag = Arc::new(AtomicBool::new(false));
+                    tx.send(flag.clone()).unwrap();
+                    while !flag.load(SeqCst) {
+                        std::hint::spin_loop();
+                    }
+                }
+                drop(tx);
+                h.join().unwrap();
+            });
+        });
+    }
+}
+
+/// A pair of goroutines that wake each other until `stop`, and count.
+fn pair(picks: &Arc<AtomicUsize>, stop: &Arc<AtomicBool>) {
+    let (a_tx, a_rx) = channels::bounded::<()>(0);
+    let (b_tx, b_rx) = channels::bounded::<()>(0);
+    let (p, s) = (picks.clone(), stop.clone());
+    go!(move || {
+        while !s.load(SeqCst) {
+            p.fetch_add(1, SeqCst);
+            if a_tx.send(()).is_err() || b_rx.recv().is_err() {
+                return;
+            }
+        }
+    });
+    let p = picks.clone();
+    go!(move || {
+        while a_rx.recv().is_ok() {
+            p.fetch_add(1, SeqCst);
+            if b_tx.send(()).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+#[test]
+fn an_endless_pair_does_not_starve_a_third() {
+    within_minute(|| {
+        runtime::start(1).run(|| {
+            let picks = Arc::new(AtomicUsize::new(0));
+            let stop = Arc::new(AtomicBool::new(false));
+            pair(&picks, &stop);
+            while picks.load(SeqCst) < 1000 {
+                yield_now();
+            }
+            let mut longest = 0;
+            for _ in 0..support::scale(10_000) {
+                let before = picks.load(SeqCst);
+                yield_now();
+                longest = longest.max(picks.load(SeqCst) - before);
+            }
+            stop.store(true, SeqCst);
+            assert!((1..=200).contains(&longest), "waited for {longest} picks");
+        });
+    });
+}
+
+#[test]
+fn yielders_do_not_starve_the_global_queue() {
+    for procs in support::PROCS {
+        within_minute(|| {
+            let rt = runtime::start(procs);
+            let stop = Arc::new(AtomicBool::new(false));
+            let picks = Arc::new(AtomicUsize::new(0));
+            let yielders: Vec<_> = (0..2 * procs)
+                .map(|_| {
+                    let (stop, picks) = (stop.clone(), picks.clone());
+                    rt.spawn(move || {
+                        while !stop.load(SeqCst) {
+                            picks.fetch_add(1, SeqCst);
+                            yield_now();
+                        }
+                    })
+                })
+                .collect();
+            assert!(eventually(|| picks.load(SeqCst) > 1000));
+            let mut shortest = usize::MAX;
+            for _ in 0..100 {
+                let picks = picks.clone();
+                let before = picks.load(SeqCst);
+                let after = rt.spawn(move || picks.load(SeqCst)).join().unwrap();
+                shortest = shortest.min(after - before);
+            }
+            stop.store(true, SeqCst);
+            yielders.into_iter().for_each(|h| h.join().unwrap());
+            // This thread and the runtime's share the CPUs, so only the best one is a measure.
+            assert!(shortest < 20_000, "waited for {shortest} picks at best");
+        });
+    }
+}
+
+#[test]
+fn yielders_do_not_starve_fresh_goroutines() {
+    within_minute(|| {
+        runtime::start(1).run(|| {
+            let stop = Arc::new(AtomicBool::new(false));
+            let picks = Arc::new(AtomicUsize::new(0));
+            let yielders: Vec<_> = (0..10)
+                .map(|_| {
+                    let (stop, picks) = (stop.clone(), picks.clone());
+                    go!(move || {
+                        while !stop.load(SeqCst) {
+                            picks.fetch_add(1, SeqCst);
+                            yield_now();
+                        }
+                    })
+                })
+                .collect();
+            while picks.load(SeqCst) < 2000 {
+                yield_now();
+            }
+            let before = picks.load(SeqCst);
+            let fresh: Vec<_> = (0..50)
+                .map(|_| {
+                    let picks = picks.clone();
+                    go!(move || picks.load(SeqCst))
+                })
+                .collect();
+            for (i, h) in fresh.into_iter().enumerate() {
+                let waited = h.join().unwrap() - before;
+                assert!(
+                    waited <= 61 * (i + 2) + 100,
+                    "number {i} waited for {waited} picks"
+                );
+            }
+            stop.store(true, SeqCst);
+            yielders.into_iter().for_each(|h| h.join().unwrap());
+        });
+    });
+}
+
+#[test]
+fn the_oldest_of_a_burst_is_not_starved_by_newer_ones() {
+    fn link(picks: Arc<AtomicUsize>, stop: Arc<AtomicBool>) {
+        picks.fetch_add(1, SeqCst);
+        if !stop.load(SeqCst) {
+            go!(link(picks, stop)); // newer than all that wait
+        }
+    }
+    within_minute(|| {
+        runtime::start(1).run(|| {
+            let stop = Arc::new(AtomicBool::new(false));
+            let picks = Arc::new(AtomicUsize::new(0));
+            let old: Vec<_> = (0..20)
+                .map(|_| {
+                    let picks = picks.clone();
+                    go!(move || picks.load(SeqCst))
+                })
+                .collect();
+            go!(link(picks.clone(), stop.clone()));
+            for (i, h) in old.into_iter().enumerate() {
+                let waited = h.join().unwrap();
+                assert!(
+                    waited <= 61 * (i + 2) + 100,
+                    "number {i} waited for {waited} picks"
+                );
+            }
+            stop.store(true, SeqCst);
+        });
+    });
+}
+
+#[test]
+fn a_receiver_is_not_starved_by_spawners_on_all_ps() {
+    fn spawner(stop: Arc<AtomicBool>) {
+        if !stop.load(SeqCst) {
+            go!(spawner(stop));
+        }
+    }
+    for procs in [1, 2, 4] {
+        within_minute(|| {
+            let rt = runtime::start(procs);
+            let stop = Arc::new(AtomicBool::new(false));
+            for _ in 0..procs {
+                rt.spawn({
+                    let stop = stop.clone();
+                    move || spawner(stop)
+                });
+            }
+            let (tx, rx) = channels::bounded::<usize>(0);
+            let h = rt.spawn(move || rx.iter().sum::<usize>());
+            for i in 0..200 {
+                tx.send(i).unwrap(); // from a plain thread
+            }
+            drop(tx);
+            assert_eq!(h.join().unwrap(), 199 * 100);
+            stop.store(true, SeqCst);
+        });
+    }
+}
+
+/// Calls that do not park, nearly all of whose time is inside the runtime: who does nothing else
+/// is stopped by the end of its slice only, after 10 ms.
+fn many_calls(rx: &channels::Receiver<u8>) {
+    for _ in 0..1000 {
+        let _ = rx.try_recv();
+    }
+}
+
+#[test]
+fn goroutines_that_use_whole_slices_do_not_starve_the_global_queue() {
+    within_minute(|| {
+        let rt = runtime::start(1);
+        let stop = Arc::new(AtomicBool::new(false));
+        let up = Arc::new(AtomicUsize::new(0));
+        let callers: Vec<_> = (0..4)
+            .map(|_| {
+                let (stop, up) = (stop.clone(), up.clone());
+                rt.spawn(move || {
+                    let (_tx, rx) = channels::bounded::<u8>(1);
+                    up.fetch_add(1, SeqCst);
+                    while !stop.load(SeqCst) {
+                        many_calls(&rx);
+                    }
+                })
+            })
+            .collect();
+        assert!(eventually(|| up.load(SeqCst) == 4));
+        // Four slices are 40 ms. Counted in picks, with 61 between two looks: 610 ms and more.
+        let start = Instant::now();
+        (0..20).for_each(|_| rt.spawn(|| ()).join().unwrap());
+        let waited = start.elapsed();
+        stop.store(true, SeqCst);
+        callers.into_iter().for_each(|h| h.join().unwrap());
+        assert!(
+            waited < Duration::from_secs(5),
+            "20 in turn waited for {waited:?}"
+        );
+    });
+}
+
+#[test]
+fn a_spawner_that_uses_whole_slices_does_not_starve_its_children() {
+    within_minute(|| {
+        // How many of its children have run when it has spawned for six slices.
+        let attempt = || {
+            let ran = Arc::new(AtomicUsize::new(0));
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(60) {
+                let ran = ran.clone();
+                go!(move || ran.fetch_add(1, SeqCst));
+            }
+            ran.load(SeqCst)
+        };
+        let rt = runtime::start(1);
+        let best = (0..5).map(|_| rt.run(attempt)).max();
+        assert!(
+            best >= Some(100),
+            "{best:?} children ran beside their parent"
+        );
+    });
+}
