@@ -26,9 +26,14 @@ pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 pub(crate) struct Backoff(u32);
 
 impl Backoff {
-    /// Doublings: the longest run is 2^6 pauses, about 3 µs; all of them together 6.
+    /// Pauses of the first turn, about 1.5 µs: a hundred critical sections of the one that works.
+    /// With one pause, two CPUs pass the cache line to and fro for each operation: 4 senders and 4
+    /// receivers took 110 ns a value, with 8 pauses 29, with 32 pauses 20.
     #[cfg(not(loom))]
-    const SPIN_TURNS: u32 = 6;
+    const FIRST_PAUSES: u32 = 32;
+    /// Turns of pauses, which double: 20 µs in all.
+    #[cfg(not(loom))]
+    const SPIN_TURNS: u32 = 3;
 
     pub(crate) const fn new() -> Backoff {
         Backoff(0)
@@ -47,7 +52,7 @@ impl Backoff {
         }
         #[cfg(not(loom))]
         if self.0 <= Self::SPIN_TURNS {
-            for _ in 0..1u32 << self.0 {
+            for _ in 0..Self::FIRST_PAUSES << self.0 {
                 std::hint::spin_loop();
             }
         } else {

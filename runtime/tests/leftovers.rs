@@ -49,9 +49,9 @@ fn nothing() {
 }
 
 #[test]
-fn a_plain_threads_scope_survives_the_shutdown() {
+fn a_plain_threads_scope_ends_with_the_runtime_and_says_so() {
     // In a process of its own: a scope on a plain thread uses the default runtime.
-    const NAME: &str = "a_plain_threads_scope_survives_the_shutdown";
+    const NAME: &str = "a_plain_threads_scope_ends_with_the_runtime_and_says_so";
     if !is_child(NAME) {
         let out = child(NAME, &[], LIMIT);
         assert!(out.status.success(), "{}\n{}", out.stdout, out.stderr);
@@ -61,14 +61,17 @@ fn a_plain_threads_scope_survives_the_shutdown() {
     let up = AtomicUsize::new(0);
     std::thread::scope(|threads| {
         threads.spawn(|| {
-            scope(|s| {
-                for _ in 0..5 {
-                    s.spawn(|| {
-                        up.fetch_add(1, SeqCst);
-                        nothing();
-                    });
-                }
+            let all = std::panic::AssertUnwindSafe(|| {
+                scope(|s| {
+                    for _ in 0..5 {
+                        s.spawn(|| {
+                            up.fetch_add(1, SeqCst);
+                            nothing();
+                        });
+                    }
+                });
             });
+            assert!(std::panic::catch_unwind(all).is_err());
             up.fetch_add(100, SeqCst);
         });
         assert!(eventually(|| up.load(SeqCst) == 5));

@@ -47,7 +47,7 @@ impl std::fmt::Debug for ScopeWord {
 ///
 /// # Panics
 /// If `f` panics, with its payload, or if a goroutine panicked whose handle was not joined. On a
-/// plain thread also if no runtime runs.
+/// plain thread also if no runtime runs, or if it was shut down before the goroutines had ended.
 pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
@@ -64,6 +64,10 @@ where
         Err(payload) => resume_unwind(payload),
         Ok(_) if !scope.word.heard_nothing_bad() => {
             panic!("a goroutine of the scope panicked, and nobody joined it")
+        }
+        // On a goroutine the caller itself is being stopped.
+        Ok(_) if scope.word.was_cut_short() && crate::m::current().is_null() => {
+            panic!("a goroutine of the scope was cancelled: the runtime was shut down meanwhile")
         }
         Ok(value) => value,
     }

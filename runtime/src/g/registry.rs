@@ -12,9 +12,16 @@ use std::ptr;
 /// Gs per chunk: 64 KiB each, so that a million goroutines are some 4,000 allocations.
 const CHUNK: usize = 256;
 
+/// Gs that go to and from a P at a time.
+pub(crate) const BATCH: usize = 32;
+
 struct Registry {
     chunks: Vec<Box<[G]>>,
-    free: GList,
+    /// Free Gs in batches, so that taking and giving one touches no G but its ends: with one long
+    /// list, walking over cold Gs under the lock was a quarter of a storm of spawns on two Ps.
+    free: Vec<GList>,
+    /// Gs in all batches.
+    free_len: usize,
     /// Runtimes that are up.
     users: usize,
 }
@@ -24,7 +31,8 @@ unsafe impl Send for Registry {}
 
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
     chunks: Vec::new(),
-    free: GList::new(),
+    free: Vec::new(),
+    free_len: 0,
     users: 0,
 });
 
@@ -129,38 +137,70 @@ pub(crate) fn leave() {
     r.shrink();
 }
 
-/// Takes up to `n` free Gs, at least one.
-pub(crate) fn take(n: usize, into: &mut GList) {
+/// Takes a batch of free Gs: at least one, and at most about [`BATCH`].
+pub(crate) fn take(into: &mut GList) {
     let mut r = REGISTRY.lock();
-    if r.free.len() == 0 {
-        let chunk: Box<[G]> = (0..CHUNK).map(|_| G::blank()).collect();
-        for g in &chunk {
-            // SAFETY: fresh, owned by nobody else.
-            unsafe { r.free.push_back(g) };
-        }
-        r.chunks.push(chunk);
+    if r.free.is_empty() {
+        r.grow();
     }
-    for _ in 0..n {
-        let Some(g) = r.free.pop_front() else { break };
-        // SAFETY: just taken off the free list.
-        unsafe { into.push_back(g) };
+    let mut batch = r.free.pop().expect("there is a batch now");
+    r.free_len -= batch.len();
+    drop(r);
+    into.append(&mut batch);
+}
+
+/// Takes one free G.
+pub(crate) fn take_one() -> *const G {
+    let mut r = REGISTRY.lock();
+    if r.free.is_empty() {
+        r.grow();
     }
+    let batch = r.free.last_mut().expect("there is a batch now");
+    let g = batch.pop_front().expect("batches are not empty");
+    if batch.len() == 0 {
+        r.free.pop();
+    }
+    r.free_len -= 1;
+    g
 }
 
 /// Takes free Gs back.
 pub(crate) fn give(list: &mut GList) {
+    if list.len() == 0 {
+        return;
+    }
     let mut r = REGISTRY.lock();
-    r.free.append(list);
+    r.free_len += list.len();
+    match r.free.last_mut() {
+        Some(last) if last.len() + list.len() <= BATCH => last.append(list),
+        _ => r.free.push(std::mem::replace(list, GList::new())),
+    }
     if r.users == 0 {
         r.shrink();
     }
 }
 
 impl Registry {
+    /// One more chunk.
+    fn grow(&mut self) {
+        let chunk: Box<[G]> = (0..CHUNK).map(|_| G::blank()).collect();
+        for part in chunk.chunks(BATCH) {
+            let mut batch = GList::new();
+            for g in part {
+                // SAFETY: fresh, owned by nobody else.
+                unsafe { batch.push_back(g) };
+            }
+            self.free_len += batch.len();
+            self.free.push(batch);
+        }
+        self.chunks.push(chunk);
+    }
+
     /// Frees the chunks when nothing can point to a G any more.
     fn shrink(&mut self) {
-        if self.users == 0 && self.free.len() == self.chunks.len() * CHUNK {
-            self.free = GList::new();
+        if self.users == 0 && self.free_len == self.chunks.len() * CHUNK {
+            self.free = Vec::new();
+            self.free_len = 0;
             self.chunks = Vec::new();
         }
     }

@@ -36,7 +36,7 @@
 //!
 //! Unbiased, it is a test-and-set lock whose unlock is a plain store. That saves the second locked
 //! instruction of a mutex that can sleep, and is fair enough for sections of some nanoseconds; a
-//! waiter gives up its CPU after 3 µs, in case the holder has been descheduled.
+//! waiter gives up its CPU after 20 µs, in case the holder has been descheduled.
 //!
 //! Taking a bias away costs up to 12 µs (the heavy fence), once per lock. A slot keeps account:
 //! locks that are freed without revocation earn, revocations cost, and a P in the red makes only

@@ -137,7 +137,7 @@ impl P {
         // SAFETY: owner only.
         let free = unsafe { &mut *self.gfree.get() };
         if free.len() == 0 {
-            registry::take(KEEP / 2, free);
+            registry::take(free);
         }
         let g = free.pop_front().expect("the registry gives at least one");
         self.gfree_len.store(free.len() as u32, Ordering::Relaxed);
@@ -156,8 +156,8 @@ impl P {
             free.push_front(g);
             if free.len() > KEEP {
                 let mut half = GList::new();
-                for _ in 0..KEEP / 2 {
-                    half.push_back(free.pop_front().expect("there are more than half"));
+                for _ in 0..registry::BATCH {
+                    half.push_back(free.pop_front().expect("there are more than a batch"));
                 }
                 registry::give(&mut half);
             }

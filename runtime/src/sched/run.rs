@@ -274,16 +274,21 @@ pub(super) unsafe fn goroutine_entry(word: usize) {
         std::process::abort();
     }
     let mut unheard = false;
+    let mut cut_short = false;
     if (outcome != Outcome::Returned || g.task.result_needs_drop())
         && g.join.stored() == Stored::ByGoroutine
     {
         unheard = outcome == Outcome::Panicked;
+        cut_short = outcome == Outcome::Cancelled;
         // SAFETY: the handle is gone, so the result is ours.
         unsafe { g.task.drop_result() };
     }
     let scope = g.scope.get().cast::<ScopeWord>();
     // SAFETY: a scope waits for its goroutines.
     if let Some(scope) = unsafe { scope.as_ref() } {
+        if cut_short {
+            scope.note_unheard_cancel();
+        }
         scope.child_done(unheard);
     }
     let window = super::Window::enter_quietly();

@@ -15,6 +15,8 @@ pub(crate) struct ScopeWord {
     parent: WaiterCell,
     /// A child panicked whose handle nobody holds.
     unheard_panic: AtomicBool,
+    /// A child was cancelled by a shutdown whose handle nobody holds.
+    unheard_cancel: AtomicBool,
 }
 
 const WAITING: usize = 1;
@@ -26,6 +28,7 @@ impl ScopeWord {
             word: AtomicUsize::new(0),
             parent: WaiterCell::new(),
             unheard_panic: AtomicBool::new(false),
+            unheard_cancel: AtomicBool::new(false),
         }
     }
 
@@ -38,6 +41,16 @@ impl ScopeWord {
     /// A child panicked, and its handle was dropped without a look.
     pub(crate) fn note_unheard_panic(&self) {
         self.unheard_panic.store(true, Ordering::Relaxed);
+    }
+
+    /// A child was cancelled, and nobody will hear of it by its handle.
+    pub(crate) fn note_unheard_cancel(&self) {
+        self.unheard_cancel.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn was_cut_short(&self) -> bool {
+        // Relaxed: as in `heard_nothing_bad`.
+        self.unheard_cancel.load(Ordering::Relaxed)
     }
 
     pub(crate) fn heard_nothing_bad(&self) -> bool {

@@ -88,15 +88,12 @@ pub(crate) unsafe fn spawn_outside<F, T>(sched: &Sched, with: Spawned, f: F) -> 
 where
     F: FnOnce() -> T,
 {
-    let mut one = GList::new();
-    registry::take(1, &mut one);
-    let g = one.pop_front().expect("the registry gives at least one");
+    let g = registry::take_one();
     let mut state = sched.lock.lock();
     if !sched.is_running() {
         drop(state);
         // SAFETY: g was just taken off the free list.
-        unsafe { one.push_front(g) };
-        registry::give(&mut one);
+        unsafe { give_back(g) };
         return Err(f);
     }
     // SAFETY: the G is fresh and ours; f's borrows are the caller's promise.
@@ -133,11 +130,18 @@ pub(crate) unsafe fn free_g(g: *const G) {
     match window.m_and_p() {
         // SAFETY: inside the runtime, p is ours. (A G of another runtime is as good as any.)
         Some((_, p)) => unsafe { p.give_g(g) },
-        None => {
-            let mut one = GList::new();
-            // SAFETY: the caller's promise.
-            unsafe { one.push_front(g) };
-            registry::give(&mut one);
-        }
+        // SAFETY: as above.
+        None => unsafe { give_back(g) },
     }
+}
+
+/// Gives a free G to the registry.
+///
+/// # Safety
+/// The caller owns g, which is free.
+unsafe fn give_back(g: *const G) {
+    let mut one = GList::new();
+    // SAFETY: the caller's promise.
+    unsafe { one.push_front(g) };
+    registry::give(&mut one);
 }
