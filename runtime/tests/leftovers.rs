@@ -6,32 +6,9 @@ use runtime::{JoinError, Runtime, go, scope, yield_now};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
-use support::{child, eventually, is_child, within_minute};
+use support::{Alive, child, eventually, is_child, within_minute};
 
 const LIMIT: Duration = Duration::from_secs(90);
-
-/// Counts what is alive.
-#[derive(Clone, Default)]
-struct Alive(Arc<AtomicUsize>);
-
-struct Token(Alive);
-
-impl Alive {
-    fn token(&self) -> Token {
-        self.0.fetch_add(1, SeqCst);
-        Token(self.clone())
-    }
-
-    fn count(&self) -> usize {
-        self.0.load(SeqCst)
-    }
-}
-
-impl Drop for Token {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, SeqCst);
-    }
-}
 
 fn is_cancelled<T>(result: Result<T, JoinError>) -> bool {
     matches!(result, Err(JoinError::Cancelled))

@@ -7,30 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
-use support::{eventually, within_minute};
-
-/// Counts what is alive.
-#[derive(Clone, Default)]
-struct Alive(Arc<AtomicUsize>);
-
-struct Token(Alive);
-
-impl Alive {
-    fn token(&self) -> Token {
-        self.0.fetch_add(1, SeqCst);
-        Token(self.clone())
-    }
-
-    fn count(&self) -> usize {
-        self.0.load(SeqCst)
-    }
-}
-
-impl Drop for Token {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, SeqCst);
-    }
-}
+use support::{Alive, Token, eventually, within_minute};
 
 fn is_cancelled<T>(result: Result<T, JoinError>) -> bool {
     matches!(result, Err(JoinError::Cancelled))

@@ -4,7 +4,7 @@ use crate::api::join::JoinHandle;
 use crate::g::task::JoinError;
 use crate::m::current;
 use crate::sched::{Sched, Spawned, Unfinished, spawn_outside};
-use crate::sync::{Mutex, Ordering};
+use crate::sync::Mutex;
 use std::fmt;
 use std::panic::Location;
 use std::ptr;
@@ -254,8 +254,5 @@ pub fn num_goroutines() -> usize {
 #[doc(hidden)]
 pub fn current_m() -> Option<u32> {
     // SAFETY: the calling thread's own M, or null.
-    unsafe { current().as_ref() }.map(|m| {
-        let _ = m.p.load(Ordering::Relaxed);
-        m.id
-    })
+    unsafe { current().as_ref() }.map(|m| m.id)
 }

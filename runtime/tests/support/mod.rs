@@ -149,3 +149,26 @@ fn wait(mut child: Child, limit: Duration) -> Output {
         stderr: err.join().unwrap(),
     }
 }
+
+/// Counts what is alive.
+#[derive(Clone, Default)]
+pub struct Alive(pub std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+pub struct Token(pub Alive);
+
+impl Alive {
+    pub fn token(&self) -> Token {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        Token(self.clone())
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+    }
+}
