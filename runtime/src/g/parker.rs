@@ -39,11 +39,13 @@ const ARMED: u64 = 1;
 pub struct Token(u32);
 
 impl Token {
-    /// The runtime shuts down (or, later, the goroutine was cancelled): the wait is over without
-    /// what was waited for.
+    /// The runtime shuts down, or the waiter was cancelled: the wait is over without what was
+    /// waited for.
     pub const INTERRUPTED: Token = Token((1 << TOKEN_BITS) - 1);
     /// The commit function decided not to wait.
     pub const NOT_PARKED: Token = Token((1 << TOKEN_BITS) - 2);
+    /// The deadline of the wait has passed.
+    pub const TIMEOUT: Token = Token((1 << TOKEN_BITS) - 3);
     /// Largest value that [`Token::new`] takes.
     pub const MAX: u32 = (1 << TOKEN_BITS) - 16;
 

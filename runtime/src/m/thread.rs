@@ -6,6 +6,7 @@ use crate::g::parker::{Kind, Parker};
 use crate::sync::Mutex;
 use std::cell::Cell;
 use std::ptr::NonNull;
+use std::time::Instant;
 
 /// The parker of a plain thread. Lives in type-stable memory like a G: reused, never freed.
 #[derive(Debug)]
@@ -67,21 +68,29 @@ pub(crate) fn thread_parker() -> &'static ThreadParker {
 }
 
 impl ThreadParker {
-    /// Blocks the calling thread until its episode is over.
-    pub(crate) fn wait(&self) {
+    /// Blocks the calling thread until its episode is over, or the deadline has passed; false if
+    /// the deadline came first. (The episode may end meanwhile: the caller must claim it.)
+    pub(crate) fn wait_until(&self, deadline: Option<Instant>) -> bool {
         // A peer on another CPU often answers within a microsecond or two; a sleep and a wake
         // cost some 50. The claimer wakes the note exactly once per episode, after it has set
         // the word: the note is what must be waited for.
-        let mut spins = 0;
-        while !self.note.try_take() {
-            if spins == SPINS {
-                while !self.note.sleep(None) {}
-                break;
+        for _ in 0..SPINS {
+            if self.note.try_take() {
+                debug_assert!(self.parker.fired());
+                return true;
             }
-            spins += 1;
             std::hint::spin_loop();
         }
-        debug_assert!(self.parker.fired());
+        loop {
+            let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
+            if self.note.sleep(left) {
+                debug_assert!(self.parker.fired());
+                return true;
+            }
+            if left.is_some() {
+                return false;
+            }
+        }
     }
 
     /// # Safety

@@ -19,6 +19,7 @@ use crate::sync::Ordering;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr;
+use std::time::Instant;
 
 /// The calling goroutine, inside the runtime; or the calling plain thread, for which "inside" has
 /// no meaning. Dropping it leaves.
@@ -137,6 +138,18 @@ impl Window {
         unsafe { lock.lock(self.m_and_p().map(|(_, p)| p.bias)) }
     }
 
+    /// Takes one of several locks that the caller holds at once, by the way that takes its bias
+    /// away. Whoever takes several takes them in the order of their addresses.
+    ///
+    /// # Safety
+    /// The caller holds no lock by [`Window::lock`], only locks by this function, of lower
+    /// addresses; it releases this one before it leaves the window, or in the commit function by
+    /// which it parks.
+    #[inline(always)]
+    pub unsafe fn lock_one_of_several(&self, lock: &Lock) -> Held {
+        lock.lock_unbiased()
+    }
+
     /// Parks the caller (Go's `gopark`) until its [`Window::waiter`] is claimed, and returns the
     /// claimer's token.
     ///
@@ -152,15 +165,33 @@ impl Window {
     /// runs no user code. The waiter is claimed only as [`Window::waiter`] says. What the waiter
     /// was published in must be made to forget it before the frame ends if the wait is
     /// interrupted.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn park<F: FnOnce() -> bool>(
         self,
         reason: WaitReason,
         interrupt: Interrupt,
         commit: F,
     ) -> (Window, Token) {
+        // SAFETY: the caller's promise.
+        unsafe { self.park_until(reason, interrupt, None, commit) }
+    }
+
+    /// As [`Window::park`], at most until `deadline`: the wait then ends with
+    /// [`Token::TIMEOUT`], and the waiter must be forgotten as after an interrupted wait. `None` is
+    /// no deadline. A deadline that has passed already still parks, shortly.
+    ///
+    /// # Safety
+    /// As for [`Window::park`].
+    #[inline]
+    pub unsafe fn park_until<F: FnOnce() -> bool>(
+        self,
+        reason: WaitReason,
+        interrupt: Interrupt,
+        deadline: Option<Instant>,
+        commit: F,
+    ) -> (Window, Token) {
         let Some((m, _)) = self.m_and_p() else {
-            return park_thread(self, commit);
+            return park_thread(self, deadline, commit);
         };
         // SAFETY: the goroutine that runs on this M is the caller.
         let g = unsafe { &*m.curg.load(Ordering::Relaxed) };
@@ -240,14 +271,21 @@ unsafe fn run_commit<F: FnOnce() -> bool>(data: *mut ()) -> bool {
 }
 
 #[cold]
-fn park_thread<F: FnOnce() -> bool>(window: Window, commit: F) -> (Window, Token) {
+fn park_thread<F: FnOnce() -> bool>(
+    window: Window,
+    deadline: Option<Instant>,
+    commit: F,
+) -> (Window, Token) {
     let me = thread_parker();
     let waiter = me.parker.episode();
     me.parker.arm(waiter);
     if !commit() && waiter.claim(Token::NOT_PARKED).is_some() {
         return (window, Token::NOT_PARKED);
     }
-    me.wait();
+    if !me.wait_until(deadline) && waiter.claim(Token::TIMEOUT).is_some() {
+        return (window, Token::TIMEOUT);
+    }
+    me.wait_until(None); // whoever claimed us wakes the note
     (window, me.parker.token())
 }
 
