@@ -282,10 +282,12 @@ fn park_thread<F: FnOnce() -> bool>(
     if !commit() && waiter.claim(Token::NOT_PARKED).is_some() {
         return (window, Token::NOT_PARKED);
     }
-    if !me.wait_until(deadline) && waiter.claim(Token::TIMEOUT).is_some() {
-        return (window, Token::TIMEOUT);
+    if !me.wait_until(deadline) {
+        if waiter.claim(Token::TIMEOUT).is_some() {
+            return (window, Token::TIMEOUT);
+        }
+        me.wait_until(None); // somebody has claimed it just now, and wakes the note
     }
-    me.wait_until(None); // whoever claimed us wakes the note
     (window, me.parker.token())
 }
 
