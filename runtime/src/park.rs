@@ -80,6 +80,42 @@ pub use crate::g::status::WaitReason;
 pub use crate::p::lock::{Held, Lock};
 pub use crate::sched::{Interrupt, Window};
 
+/// What can be received from without being a channel: a timer, a ticker, signals. `channels` makes
+/// receivers of it, to be used alone or in a select.
+///
+/// A wait on a source is [opened](Window::open_waiter) before it is registered by
+/// [`Source::watch`]; after that the source is asked once more, and then the waiter
+/// [parks](Window::park_open), until what [`Source::try_take`] gave as the time.
+pub trait Source: Send + Sync {
+    /// What is received.
+    type Item;
+
+    /// Takes the next item, if there is one.
+    fn try_take(&self) -> Taken<Self::Item>;
+
+    /// What [`Source::try_take`] would find, without taking it.
+    fn state(&self) -> Taken<()>;
+
+    /// Has `waiter` claimed with `token` at the next change: whenever `state` may have become
+    /// ready, or its time another one, by something else than the passing of time. Inside
+    /// the caller's window: short, without user code, and without entering again.
+    fn watch(&self, window: &Window, waiter: Waiter, token: Token);
+
+    /// Forgets a waiter.
+    fn unwatch(&self, window: &Window, waiter: Waiter);
+}
+
+/// The answer of a [`Source`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken<T> {
+    /// An item.
+    Item(T),
+    /// There is none now. If nothing changes, there will be one at this time; `None`: never.
+    Empty(Option<std::time::Instant>),
+    /// There is none and never will be.
+    Closed,
+}
+
 /// Enters the runtime. While the window is open the goroutine keeps its P. If the runtime is
 /// shutting down, the goroutine is unwound here.
 ///

@@ -10,6 +10,8 @@
 //! ```text
 //!   state   value            owner, and who may leave it
 //!   IDLE    (seq-1, t, FIRED) the waiter runs; only it may start an episode
+//!   OPEN    (seq,   0, OPEN)  the waiter still runs, and may be claimed already: for a wait that is
+//!                             published in several places before it begins
 //!   ARMED   (seq,   0, ARMED) the waiter is off its stack (a goroutine) or about to block (a
 //!                             thread); whoever wins the compare-and-swap owns the wake-up
 //!   FIRED   (seq,   t, FIRED) one waker won, with token t; it, and nobody else, makes the
@@ -20,6 +22,11 @@
 //! whatever the waiter publishes (a sudog in a channel's queue). [`Parker::arm`] is called by the
 //! scheduler *after* the goroutine has left its stack and *before* its commit function publishes
 //! the waiter, so a waker can neither come too early nor resume a goroutine that still runs.
+//! A wait that must be published in places without a common lock (several joins, a timer that may
+//! be reset) is *opened* first: [`Parker::open`] starts the episode while the waiter still runs, and
+//! [`Parker::arm_open`], off its stack, moves it to ARMED by a compare-and-swap, or finds that
+//! somebody has claimed it meanwhile. Who claims an OPEN waiter has nothing to make ready: the
+//! waiter, which runs, finds it out itself.
 //! [`Waiter::claim`] is one compare-and-swap on the exact (seq, ARMED) word. Two wakers (two
 //! arms of a select, a send and a deadline, a send and a shutdown) cannot both win; a waker of an
 //! earlier episode fails on the number, which wraps only after 2^32 parks of the same goroutine
@@ -33,6 +40,7 @@ const STATE_BITS: u64 = 2;
 const TOKEN_BITS: u64 = 30;
 const FIRED: u64 = 0;
 const ARMED: u64 = 1;
+const OPEN: u64 = 2;
 
 /// What a wake-up carries to the waiter: which of several things it waited for has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +125,41 @@ impl Parker {
             .store(word(waiter.seq, 0, ARMED), Ordering::Release);
     }
 
+    /// Starts the episode of `waiter`, the next one, while the waiter still runs.
+    #[inline]
+    pub(crate) fn open(&self, waiter: Waiter) {
+        debug_assert_eq!(self.episode(), waiter);
+        // Release: as in `arm`.
+        self.word
+            .store(word(waiter.seq, 0, OPEN), Ordering::Release);
+    }
+
+    /// The waiter of the episode that was opened last, whoever has claimed it meanwhile. Only the
+    /// waiter itself calls this.
+    pub(crate) fn opened(&self) -> Waiter {
+        // Relaxed: the waiter wrote the sequence number itself.
+        let seq = (self.word.load(Ordering::Relaxed) >> (STATE_BITS + TOKEN_BITS)) as u32;
+        Waiter {
+            parker: NonNull::from(self),
+            seq,
+        }
+    }
+
+    /// The waiter of an open episode is off its stack. False: it was claimed meanwhile, and must
+    /// be made to run by the caller.
+    #[inline]
+    pub(crate) fn arm_open(&self, waiter: Waiter) -> bool {
+        // AcqRel: Release as in `arm`; Acquire pairs with the Release in `claim`.
+        self.word
+            .compare_exchange(
+                word(waiter.seq, 0, OPEN),
+                word(waiter.seq, 0, ARMED),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            )
+            .is_ok()
+    }
+
     /// The token of the wake-up that ended the last episode.
     #[inline]
     pub(crate) fn token(&self) -> Token {
@@ -174,11 +217,35 @@ impl Waiter {
         let fired = word(self.seq, token.0, FIRED);
         // AcqRel: Acquire pairs with the Release in `arm`; Release makes what the claimer wrote
         // (the value at the waiter's `elem`) visible to a waiter that polls the word.
-        self.parker()
-            .word
-            .compare_exchange(armed, fired, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
-            .then_some(Claimed(self.parker))
+        match self.parker().word.compare_exchange(
+            armed,
+            fired,
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        ) {
+            Ok(_) => Some(Claimed(Some(self.parker))),
+            Err(now) if now == word(self.seq, 0, OPEN) => self.claim_open(now, fired),
+            Err(_) => None,
+        }
+    }
+
+    /// As `claim`, of a waiter that was open a moment ago, and may be armed by now.
+    #[cold]
+    fn claim_open(self, mut now: u64, fired: u64) -> Option<Claimed> {
+        let open = word(self.seq, 0, OPEN);
+        while now == open || now == word(self.seq, 0, ARMED) {
+            // AcqRel: as in `claim`; here Acquire pairs with the Release in `open` as well.
+            match self.parker().word.compare_exchange(
+                now,
+                fired,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Some(Claimed((now != open).then_some(self.parker))),
+                Err(other) => now = other,
+            }
+        }
+        None
     }
 
     #[inline]
@@ -221,7 +288,10 @@ impl WaiterCell {
 /// The right and the duty to make a waiter run again.
 #[derive(Debug)]
 #[must_use = "a claimed waiter sleeps for ever unless `ready` is called"]
-pub struct Claimed(pub(crate) NonNull<Parker>);
+pub struct Claimed(
+    /// `None`: the waiter runs, and finds out by itself.
+    pub(crate) Option<NonNull<Parker>>,
+);
 
 // SAFETY: a right over a parker, which is accessed atomically.
 unsafe impl Send for Claimed {}

@@ -14,10 +14,20 @@ use note::Note;
 use retake::Handshake;
 use std::cell::Cell;
 use std::ptr;
+use std::time::Instant;
 
 /// A function that publishes a parked goroutine to its wakers, run on the M's own stack with the
 /// word of data that it was registered with. False: nothing was published, do not park.
 pub(crate) type Commit = unsafe fn(*mut ()) -> bool;
+
+/// What a park may have beside its commit function.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unusual {
+    /// Its episode was opened before.
+    pub(crate) open: bool,
+    /// Until when it waits at most.
+    pub(crate) deadline: Option<Instant>,
+}
 
 /// The record of one thread. Owned by the runtime's table of threads, freed when all threads
 /// have ended; the thread itself has a plain reference.
@@ -34,6 +44,8 @@ pub(crate) struct M {
     pub(crate) curg: AtomicPtr<G>,
     /// What the goroutine that just suspended wants done on this stack. Own.
     pub(crate) commit: Cell<Option<(Commit, *mut ())>>,
+    /// What is unusual about that park. Own.
+    pub(crate) unusual: Cell<Option<Unusual>>,
     /// The goroutine whose commit function is running, or null: a waker that found it by other
     /// means than its publication waits until this is over. Written by this M.
     pub(crate) committing: AtomicPtr<G>,
@@ -72,6 +84,7 @@ impl M {
             p: AtomicPtr::new(ptr::null_mut()),
             curg: AtomicPtr::new(ptr::null_mut()),
             commit: Cell::new(None),
+            unusual: Cell::new(None),
             committing: AtomicPtr::new(ptr::null_mut()),
             sched,
             id,

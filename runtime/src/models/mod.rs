@@ -79,8 +79,9 @@ impl Sleeper {
 impl Claimed {
     /// Stands in for the scheduler's `ready`. For waiters that are [`Sleeper`]s only.
     pub(crate) fn ready(self) {
+        let Some(parker) = self.0 else { return };
         // SAFETY: the models call it for sleepers, which outlive their threads.
-        let sleeper = unsafe { self.0.cast::<Sleeper>().as_ref() };
+        let sleeper = unsafe { parker.cast::<Sleeper>().as_ref() };
         *sleeper.set.lock().unwrap() = true;
         sleeper.changed.notify_one();
     }

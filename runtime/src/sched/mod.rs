@@ -18,6 +18,7 @@ mod find;
 mod handoff;
 mod idle;
 mod monitor;
+mod park_thread;
 mod run;
 mod scope_word;
 mod shutdown;

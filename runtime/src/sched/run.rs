@@ -9,9 +9,9 @@ use crate::g::G;
 use crate::g::join::{Finished, Stored};
 use crate::g::parker::Token;
 use crate::g::task::{AbortOnUnwind, JoinError, Outcome};
-use crate::m::{M, current};
+use crate::m::{M, Unusual, current};
 use crate::p::P;
-use crate::p::runq::Runnable;
+use crate::p::runq::{Pushed, Runnable};
 use crate::sync::{Ordering, light_fence};
 use std::fmt;
 use std::ptr;
@@ -179,7 +179,11 @@ impl Sched {
     #[inline]
     unsafe fn commit_park(&self, m: &M, g: &G) {
         let (commit, data) = m.commit.take().expect("a park comes with a commit");
-        let waiter = g.parker.episode();
+        let unusual = m.unusual.take();
+        let waiter = match unusual {
+            Some(Unusual { open: true, .. }) => g.parker.opened(),
+            _ => g.parker.episode(),
+        };
         let interruptible = g.interruptible.load(Ordering::Relaxed);
         g.status.waiting();
         // Who finds g by a walk and claims it waits until `committing` is null again, so the
@@ -187,7 +191,13 @@ impl Sched {
         // before `arm` by the Release there.
         m.committing
             .store(ptr::from_ref(g).cast_mut(), Ordering::Relaxed);
-        g.parker.arm(waiter);
+        let armed = match unusual {
+            Some(Unusual { open: true, .. }) => g.parker.arm_open(waiter),
+            _ => {
+                g.parker.arm(waiter);
+                true
+            }
+        };
         // SAFETY: the goroutine put the two there together, for this call. From here on g may be
         // running on another M: only `waiter` may be used.
         let keep = unsafe { commit(data) };
@@ -195,7 +205,15 @@ impl Sched {
         m.committing.store(ptr::null_mut(), Ordering::Release);
         // Pairs with the heavy fence of a shutdown: either it finds g armed, or we see its phase.
         light_fence();
-        if !keep {
+        if !armed {
+            // Claimed while it was still running, and nobody's to make ready but ours.
+            g.status.readied();
+            // SAFETY: our own M, inside the runtime, with the P it parked the goroutine with.
+            let p = unsafe { P::of(m) }.expect("a park keeps the P");
+            if p.runq.push_next(Runnable(g)) == Pushed::Deque {
+                self.work_in_deque();
+            }
+        } else if !keep {
             self.unpark_own(m, waiter.claim(Token::NOT_PARKED));
         } else if self.phase() != Phase::Running && interruptible {
             self.unpark_own(m, waiter.claim(Token::INTERRUPTED));

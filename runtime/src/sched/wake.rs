@@ -34,7 +34,7 @@ impl Claimed {
 
     #[cold]
     fn ready_outside(self) {
-        let parker = self.0;
+        let Some(parker) = self.0 else { return };
         // SAFETY: a claimed parker belongs to a waiter that cannot go away before it is woken.
         unsafe {
             match parker.as_ref().kind() {
@@ -59,10 +59,11 @@ impl Sched {
     pub(super) unsafe fn ready_on(&self, p: &P, claimed: Claimed) {
         // SAFETY: a claimed parker belongs to a waiter that cannot go away before it is woken.
         unsafe {
-            if claimed.0.as_ref().kind() == Kind::Thread {
+            let Some(parker) = claimed.0 else { return };
+            if parker.as_ref().kind() == Kind::Thread {
                 return claimed.ready_outside();
             }
-            let g = claimed.0.cast::<G>().as_ref();
+            let g = parker.cast::<G>().as_ref();
             if !ptr::eq(g.sched.load(Ordering::Relaxed), ptr::from_ref(self).cast()) {
                 return claimed.ready_outside();
             }

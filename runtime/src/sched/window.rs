@@ -12,7 +12,7 @@ use crate::g::status::WaitReason;
 use crate::g::task::Unwind;
 use crate::m::retake::Entry;
 use crate::m::thread::thread_parker;
-use crate::m::{M, current};
+use crate::m::{M, Unusual, current};
 use crate::p::P;
 use crate::p::lock::{Held, Lock};
 use crate::sync::Ordering;
@@ -41,7 +41,7 @@ pub enum Interrupt {
 }
 
 impl Window {
-    fn new(m: *const M) -> Window {
+    pub(super) fn new(m: *const M) -> Window {
         Window {
             m,
             _not_send: PhantomData,
@@ -190,8 +190,55 @@ impl Window {
         deadline: Option<Instant>,
         commit: F,
     ) -> (Window, Token) {
+        // SAFETY: the caller's promise.
+        unsafe { self.park_as(false, reason, interrupt, deadline, commit) }
+    }
+
+    /// Names the caller's next wait, as [`Window::waiter`], and opens it at once: it may be published,
+    /// and claimed, while the caller still runs. For a wait on things that have no common lock.
+    /// It ends by [`Window::park_open`], or by the caller's own claim of it.
+    ///
+    /// # Safety
+    /// As for [`Window::waiter`], but for when it is published.
+    pub unsafe fn open_waiter(&self) -> Waiter {
+        let parker = match self.g() {
+            Some(g) => &g.parker,
+            None => &thread_parker().parker,
+        };
+        let waiter = parker.episode();
+        parker.open(waiter);
+        waiter
+    }
+
+    /// As [`Window::park_until`], for the wait that [`Window::open_waiter`] has opened. If it was
+    /// claimed meanwhile, `commit` runs all the same, and the answer comes at once.
+    ///
+    /// # Safety
+    /// As for [`Window::park`]. The caller has opened its next wait on this window.
+    pub unsafe fn park_open<F: FnOnce() -> bool>(
+        self,
+        reason: WaitReason,
+        interrupt: Interrupt,
+        deadline: Option<Instant>,
+        commit: F,
+    ) -> (Window, Token) {
+        // SAFETY: the caller's promise.
+        unsafe { self.park_as(true, reason, interrupt, deadline, commit) }
+    }
+
+    /// # Safety
+    /// As for `park_open` if `open`, else for `park`.
+    #[inline(always)]
+    unsafe fn park_as<F: FnOnce() -> bool>(
+        self,
+        open: bool,
+        reason: WaitReason,
+        interrupt: Interrupt,
+        deadline: Option<Instant>,
+        commit: F,
+    ) -> (Window, Token) {
         let Some((m, _)) = self.m_and_p() else {
-            return park_thread(self, deadline, commit);
+            return super::park_thread::park_thread(self, open, interrupt, deadline, commit);
         };
         // SAFETY: the goroutine that runs on this M is the caller.
         let g = unsafe { &*m.curg.load(Ordering::Relaxed) };
@@ -203,6 +250,9 @@ impl Window {
         let unwinding = std::thread::panicking();
         if unwinding {
             super::handoff::bind(m, g, true);
+        }
+        if open || deadline.is_some() {
+            m.unusual.set(Some(Unusual { open, deadline }));
         }
         let mut commit = ManuallyDrop::new(commit);
         m.commit
@@ -268,27 +318,6 @@ unsafe fn run_commit<F: FnOnce() -> bool>(data: *mut ()) -> bool {
     // SAFETY: the caller's promise.
     let commit = unsafe { ptr::read(data.cast::<F>()) };
     commit()
-}
-
-#[cold]
-fn park_thread<F: FnOnce() -> bool>(
-    window: Window,
-    deadline: Option<Instant>,
-    commit: F,
-) -> (Window, Token) {
-    let me = thread_parker();
-    let waiter = me.parker.episode();
-    me.parker.arm(waiter);
-    if !commit() && waiter.claim(Token::NOT_PARKED).is_some() {
-        return (window, Token::NOT_PARKED);
-    }
-    if !me.wait_until(deadline) {
-        if waiter.claim(Token::TIMEOUT).is_some() {
-            return (window, Token::TIMEOUT);
-        }
-        me.wait_until(None); // somebody has claimed it just now, and wakes the note
-    }
-    (window, me.parker.token())
 }
 
 #[cold]
