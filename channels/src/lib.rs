@@ -23,11 +23,16 @@
 //! Beyond crossbeam, from Go: [`Sender::close`] and [`Receiver::close`], and nil channels
 //! ([`Sender::nil`], [`Receiver::nil`]), which block for ever.
 //!
+//! On top of channels: [contexts](context) and [groups](errgroup), as in Go's `context` and
+//! `golang.org/x/sync/errgroup`.
+//!
 //! The structure is Go's `hchan`: a lock, a ring of slots, and two queues of waiters who live on
 //! the stacks of those who wait. docs/channels.md tells it.
 
 mod buffer;
+pub mod context;
 mod ends;
+pub mod errgroup;
 mod error;
 mod hchan;
 mod iter;
@@ -35,6 +40,7 @@ mod receiver;
 mod sender;
 mod waitq;
 
+pub use context::Context;
 pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };

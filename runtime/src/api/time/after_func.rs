@@ -2,6 +2,7 @@
 
 use super::from_now;
 use crate::api::runtime::default_sched;
+use crate::m::current;
 use crate::sched::{Sched, Window};
 use crate::timer::heap::Target;
 use crate::timer::nanos;
@@ -35,18 +36,50 @@ pub fn after_func<F>(d: Duration, f: F) -> AfterFunc
 where
     F: FnMut() + Send + 'static,
 {
+    try_after_func(d, f).unwrap_or_else(|_| panic!("{NO_RUNTIME}"))
+}
+
+/// As [`after_func`], for libraries that also work where there is no runtime.
+///
+/// # Errors
+/// On a plain thread, if no runtime runs: `f` comes back.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let Err(mut f) = runtime::time::try_after_func(Duration::ZERO, || println!("by myself")) else {
+///     unreachable!("no runtime runs");
+/// };
+/// f();
+/// ```
+#[track_caller]
+pub fn try_after_func<F>(d: Duration, f: F) -> Result<AfterFunc, F>
+where
+    F: FnMut() + Send + 'static,
+{
+    let mut sched = None;
+    if current().is_null() {
+        sched = default_sched();
+        if sched.is_none() {
+            return Err(f);
+        }
+    }
     let action = Action::Call {
         call: Some(Box::new(f)),
         again: false,
         handle: true,
     };
     let node = Arc::new(Node::new(action, Location::caller()));
-    arm(&node, d);
-    AfterFunc { node }
+    arm(&node, d, || sched);
+    Ok(AfterFunc { node })
 }
 
-/// Sets the timer; whether it was armed. Adds it to a heap if need be.
-fn arm(node: &Arc<Node>, d: Duration) -> bool {
+const NO_RUNTIME: &str = "no runtime runs: a function can be called later from a plain thread only \
+                          while there is one (keep what runtime::start returned)";
+
+/// Sets the timer; whether it was armed. Adds it to a heap if need be: of the caller's runtime, or
+/// on a plain thread to that of `sched`.
+fn arm(node: &Arc<Node>, d: Duration, sched: impl FnOnce() -> Option<Arc<Sched>>) -> bool {
     let when = from_now(d).map_or(u64::MAX - 1, nanos);
     let set = node.set(when);
     if let Some(number) = set.add {
@@ -56,13 +89,8 @@ fn arm(node: &Arc<Node>, d: Duration) -> bool {
             Ok(()) => {}
             Err(target) => {
                 drop(window);
-                match default_sched() {
-                    Some(sched) => Sched::add_timer_outside(&sched, when, target),
-                    None => panic!(
-                        "no runtime runs: a function can be called later from a plain thread only \
-                         while there is one (keep what runtime::start returned)"
-                    ),
-                }
+                let sched = sched().unwrap_or_else(|| panic!("{NO_RUNTIME}"));
+                Sched::add_timer_outside(&sched, when, target);
             }
         }
     }
@@ -85,8 +113,11 @@ impl AfterFunc {
     /// Sets the call to `d` from now, whether it is still to come, was stopped, or was made. True
     /// if it was still to come. A call that still runs is not made a second time at once: it is
     /// repeated when it has returned.
+    ///
+    /// # Panics
+    /// On a plain thread, if no runtime runs.
     pub fn reset(&self, d: Duration) -> bool {
-        arm(&self.node, d)
+        arm(&self.node, d, default_sched)
     }
 }
 
