@@ -6,8 +6,8 @@ mod support;
 use channels::context::{Context, ContextError, Key};
 use channels::{RecvError, TryRecvError};
 use runtime::go;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use support::{Alive, eventually, with_procs, within_minute};
 
@@ -35,11 +35,18 @@ fn assert_lives(ctx: &Context) {
 
 /// `f` on a goroutine of 1, 2, 4 and 8 Ps, and on a plain thread beside a runtime.
 fn everywhere(f: impl Fn() + Send + Sync) {
+    let _alone = alone();
     with_procs(|rt| rt.run(&f));
     within_minute(|| {
         let _rt = runtime::start(2);
         f();
     });
+}
+
+/// One test at a time: the runtime of one must not be the default one of another's threads.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[test]
@@ -171,6 +178,7 @@ fn deadlines_are_kept_and_never_early() {
 
 #[test]
 fn the_earlier_deadline_wins() {
+    let _alone = alone();
     let now = Instant::now();
     let _rt = runtime::start(1);
     let (ctx, _a) = Context::background().with_deadline(now + HOUR);
@@ -345,6 +353,7 @@ fn functions_that_can_never_be_called_are_dropped() {
 
 #[test]
 fn a_runtime_that_goes_leaves_contexts_usable() {
+    let _alone = alone();
     within_minute(|| {
         let _other = runtime::start(1);
         let rt = runtime::start(2);

@@ -11,7 +11,8 @@
 //! share of all handles: clones of the context, contexts with values on top of it, its cancel
 //! function. When the life goes and nothing waits below, the core takes itself out of its parent.
 //! Handles point up, cores down, so there is no cycle; the alarm of a deadline, which owns its core,
-//! is taken out of it when the life goes.
+//! is taken out of it when the life goes (and goes on by itself, until the deadline, if a function
+//! waits for it).
 //!
 //! # The end
 //!
