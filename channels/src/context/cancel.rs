@@ -140,7 +140,7 @@ impl AfterFunc {
     /// still run), or was stopped before.
     pub fn stop(&self) -> bool {
         match (self.number, self.core.upgrade()) {
-            (Some(number), Some(core)) => core.stop_func(number),
+            (Some(number), Some(core)) => core.stop(number),
             // Relaxed: nothing else hangs on it.
             _ => self.waits.swap(false, Ordering::Relaxed),
         }

@@ -27,6 +27,7 @@
 use super::alarm::{self, Alarm};
 use super::error::{Cause, ContextError, End};
 use crate::{Receiver, Sender, bounded};
+use runtime::Canceller;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::mem::take;
@@ -34,8 +35,13 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
-/// A function that waits for an end.
-pub(super) type Func = Box<dyn FnOnce() + Send>;
+/// What waits for an end.
+pub(super) enum Waits {
+    /// A function, to be started.
+    Func(Box<dyn FnOnce() + Send>),
+    /// A piece of work, to be told.
+    Work(Canceller),
+}
 
 /// What can end.
 pub(super) struct Core {
@@ -73,7 +79,7 @@ struct State {
 
 enum Child {
     Core(Arc<Core>),
-    Func(Func),
+    Waits(Waits),
 }
 
 impl Core {
@@ -177,9 +183,9 @@ impl Core {
     }
 
     /// Ends it and all below. On return they have ended, whoever did it. The functions that wait for
-    /// them are started after that.
+    /// them are started after that, and the work that runs under them is told.
     pub(super) fn end(self: &Arc<Core>, end: End) {
-        let mut funcs = Vec::new();
+        let mut waiting = Vec::new();
         let mut walked = Vec::new();
         let mut walk = vec![Arc::clone(self)];
         while let Some(core) = walk.pop() {
@@ -190,7 +196,7 @@ impl Core {
                 for child in take(&mut state.children).into_values() {
                     match child {
                         Child::Core(core) => cores.push(core),
-                        Child::Func(f) => funcs.push(f),
+                        Child::Waits(w) => waiting.push(w),
                     }
                 }
                 if !cores.is_empty() {
@@ -214,29 +220,29 @@ impl Core {
             drop(closing);
         }
         self.leave_parent();
-        funcs.into_iter().for_each(alarm::start);
+        waiting.into_iter().for_each(Waits::end);
     }
 
-    /// Has `f` started when it ends; at once if it has ended. The number by which it is stopped.
-    pub(super) fn add_func(self: &Arc<Core>, f: Func) -> Option<u64> {
+    /// Has something done when it ends; at once if it has ended. The number by which it is stopped.
+    pub(super) fn add(self: &Arc<Core>, waits: Waits) -> Option<u64> {
         let mut state = self.lock();
         if self.ended.get().is_none() {
             let number = state.next_number();
-            state.children.insert(number, Child::Func(f));
+            state.children.insert(number, Child::Waits(waits));
             return Some(number);
         }
         drop(state);
-        alarm::start(f);
+        waits.end();
         None
     }
 
-    /// Takes a function out that has not been started; whether it was there.
-    pub(super) fn stop_func(&self, number: u64) -> bool {
-        let (func, alone) = self.remove(number);
+    /// Takes out what waits, and has not been done; whether it was there.
+    pub(super) fn stop(&self, number: u64) -> bool {
+        let (waits, alone) = self.remove(number);
         if alone {
             self.leave_parent();
         }
-        func.is_some() // dropped here, under no lock
+        waits.is_some() // dropped here, under no lock
     }
 
     /// Takes a child out; and whether the core, now that it is gone, is of no use any more: it has
@@ -258,6 +264,18 @@ impl Core {
             let (child, alone) = parent.remove(number);
             drop(child);
             next = if alone { parent.parent.clone() } else { None };
+        }
+    }
+}
+
+impl Waits {
+    /// What it waited for has ended.
+    fn end(self) {
+        match self {
+            Waits::Func(f) => alarm::start(f),
+            Waits::Work(work) => {
+                work.cancel();
+            }
         }
     }
 }

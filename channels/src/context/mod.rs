@@ -45,7 +45,7 @@ pub use value::Key;
 
 use crate::Receiver;
 use error::cause;
-use life::{Core, Due, Life};
+use life::{Core, Due, Life, Waits};
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
@@ -255,7 +255,7 @@ impl Context {
         F: FnOnce() + Send + 'static,
     {
         match self.core() {
-            Some(core) => AfterFunc::waiting(core, core.add_func(Box::new(f))),
+            Some(core) => AfterFunc::waiting(core, core.add(Waits::Func(Box::new(f)))),
             None => AfterFunc::never(),
         }
     }
@@ -315,6 +315,59 @@ impl Context {
             Made::Value(value) => value.get(key),
             _ => None,
         })
+    }
+
+    /// Runs `f`, on the caller's own goroutine or thread, at most until the context has ended. Then the
+    /// wait that `f` is in (a receive, a sleep, a lock, a join), or the next one that it begins,
+    /// unwinds to here: destructors run. So `f` need not know of the context. (Go has no counterpart:
+    /// there, whatever waits must be given `ctx.Done()` as well.)
+    ///
+    /// See [`runtime::cancellable`] for what it means to be cut short.
+    ///
+    /// # Errors
+    /// If the context has ended before, or while `f` was waiting. If `f` returns a value without
+    /// waiting again, that is the answer, also after the end.
+    ///
+    /// # Panics
+    /// If `f` panics, with its payload.
+    ///
+    /// ```
+    /// use channels::context::{Context, ContextError};
+    /// use std::time::Duration;
+    ///
+    /// let rt = runtime::start(2);
+    /// rt.run(|| {
+    ///     let (ctx, _cancel) = Context::background().with_timeout(Duration::from_millis(2));
+    ///     let (_tx, rx) = channels::bounded::<i32>(0);
+    ///     assert_eq!(ctx.run(|| rx.recv()), Err(ContextError::DeadlineExceeded));
+    ///     assert_eq!(Context::background().run(|| 1 + 1), Ok(2));
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn run<F, T>(&self, f: F) -> Result<T, ContextError>
+    where
+        F: FnOnce() -> T,
+    {
+        /// Takes the work out when it is over, in whatever way.
+        struct Over<'a>(&'a Core, Option<u64>);
+        impl Drop for Over<'_> {
+            fn drop(&mut self) {
+                if let Some(number) = self.1 {
+                    self.0.stop(number);
+                }
+            }
+        }
+
+        let Some(core) = self.core() else {
+            return Ok(f());
+        };
+        self.check()?;
+        let result = runtime::cancellable(|work| {
+            let _over = Over(core, core.add(Waits::Work(work)));
+            f()
+        });
+        // Only an end of the context tells the work.
+        result.map_err(|_| self.err().unwrap_or(ContextError::Canceled))
     }
 
     fn node(&self) -> Option<&Arc<Node>> {

@@ -243,6 +243,19 @@ impl Node {
         }
     }
 
+    /// Ends the frame now, if it has not ended by itself; whether it had not. `end` is called under
+    /// the lock.
+    pub(crate) fn end_now(&self, end: impl FnOnce(NonNull<Parker>, *const Frame)) -> bool {
+        let state = self.state.lock();
+        match state.action {
+            Action::Frame(parker, frame) => {
+                end(parker, frame);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The frame that it would have ended has ended by itself.
     pub(crate) fn end_frame(&self) {
         let mut state = self.state.lock();
