@@ -98,12 +98,12 @@ impl Frame {
         *request == Request::Frame(self.id)
     }
 
-    /// Marks it.
-    fn fire(&self) {
+    /// Marks it; whether it was not marked yet.
+    fn fire(&self) -> bool {
         // Relaxed: ordered by the FRAME bit, which is set after it with Release.
-        let _ = self
-            .state
-            .compare_exchange(LIVE, FIRED, Ordering::Relaxed, Ordering::Relaxed);
+        self.state
+            .compare_exchange(LIVE, FIRED, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
     }
 }
 
@@ -121,10 +121,13 @@ impl Parker {
         self.requests.fetch_or(CANCEL, Ordering::Release);
     }
 
-    /// As [`Parker::request_cancel`], for a frame.
+    /// As [`Parker::request_cancel`], for a frame. Only the first request counts: the bit of a second
+    /// one would be left over when the waiter has unwound for the first, and would end a wait that
+    /// nobody meant.
     pub(crate) fn request_frame(&self, frame: &Frame) {
-        frame.fire();
-        self.requests.fetch_or(FRAME, Ordering::Release);
+        if frame.fire() {
+            self.requests.fetch_or(FRAME, Ordering::Release);
+        }
     }
 
     /// Whether anything is asked of the waiter.
@@ -191,8 +194,9 @@ impl Parker {
     pub(crate) fn leave_frame(&self, frame: &Frame) {
         debug_assert!(ptr::eq(self.frame.load(Ordering::Relaxed), frame));
         self.frame.store(frame.outer.cast_mut(), Ordering::Relaxed);
-        if frame.state.load(Ordering::Relaxed) == FIRED {
-            // It came too late: the bit may have been meant for this frame alone.
+        if frame.has_fired() {
+            // It came too late, or its mark was seen before its bit was set: the bit may have been
+            // meant for this frame alone.
             self.requests.fetch_and(!FRAME, Ordering::AcqRel);
             // A frame that fires now sets the bit after its mark, so one of the two is seen.
             crate::sync::atomic::fence(Ordering::SeqCst);
