@@ -5,7 +5,7 @@ mod support;
 
 use channels::context::{Context, ContextError};
 use runtime::time::{Elapsed, sleep, timeout};
-use runtime::{JoinError, cancellable, go};
+use runtime::{JoinError, go};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -207,26 +207,5 @@ fn a_storm_of_ends_cuts_what_it_should() {
                 .collect();
             workers.into_iter().for_each(|h| h.join().unwrap());
         });
-    });
-}
-
-#[test]
-fn a_canceller_works_from_anywhere_and_at_any_time() {
-    everywhere(|| {
-        for _ in 0..scale(500) {
-            let mut kept = None;
-            let result = cancellable(|work| {
-                kept = Some(work.clone());
-                let (other, again) = (work.clone(), work);
-                go!(move || other.cancel());
-                std::thread::spawn(move || again.cancel());
-                sleep(HOUR);
-            });
-            assert!(result.is_err());
-            assert!(!kept.unwrap().cancel(), "it is over");
-            let (tx, rx) = channels::bounded(0);
-            go!(move || tx.send(1).unwrap());
-            assert_eq!(rx.recv(), Ok(1));
-        }
     });
 }
