@@ -138,9 +138,13 @@ impl Sched {
         // the pair of its phase and this count is what a shutdown looks at.
         p.count_spawned();
         light_fence();
-        let starts = self.phase() == Phase::Running;
         let mut spawned = false;
-        if starts {
+        if self.phase() != Phase::Running {
+            // Kept until the runtime is gone: what it would call is the user's, and is not dropped
+            // on this stack.
+            // SAFETY: this M owns p, and holds no lock.
+            unsafe { self.add_timer(p, NEVER - 1, Target::Node(node, number)) };
+        } else {
             let mut claimed = None;
             let fired = node.fire(number, now, |parker, frame| {
                 // SAFETY: both are alive as long as the node's lock is held and its frame has not
