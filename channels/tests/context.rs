@@ -157,6 +157,18 @@ fn dropping_the_cancel_function_cancels_and_keeping_it_does_not() {
 }
 
 #[test]
+fn a_done_that_is_closed_by_hand_ends_nothing() {
+    let (ctx, cancel) = Context::background().with_cancel();
+    assert!(ctx.done().close());
+    assert_eq!(ctx.err(), None);
+    let (child, _child) = ctx.with_cancel();
+    assert_lives(&child);
+    cancel.cancel();
+    assert_ended(&ctx, CANCELED);
+    assert_ended(&child, CANCELED);
+}
+
+#[test]
 fn deadlines_are_kept_and_never_early() {
     everywhere(|| {
         let start = Instant::now();

@@ -137,13 +137,18 @@ impl Core {
 
     /// How it ended, if it has. Ends it if its time has come and nobody has noticed.
     pub(super) fn ended(self: &Arc<Core>) -> Option<&End> {
-        if !self.done.is_closed() {
+        // (A channel that is closed alone was closed by a user, who has the receiver.)
+        if !self.has_ended() {
             if !self.is_due() {
                 return None;
             }
             self.end_by_deadline();
         }
         self.ended.get()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.done.is_closed() && self.ended.get().is_some()
     }
 
     fn is_due(&self) -> bool {
@@ -175,7 +180,7 @@ impl Core {
 
     /// Cancels it, unless its deadline has come first.
     pub(super) fn cancel(self: &Arc<Core>, cause: Option<Cause>) {
-        if !self.done.is_closed() && self.is_due() {
+        if !self.has_ended() && self.is_due() {
             self.end_by_deadline();
         } else {
             self.end(End::canceled(cause));

@@ -264,7 +264,7 @@ impl Context {
     /// select. Nothing is ever sent. For a context that never ends it is a nil channel.
     ///
     /// A clone of it does not keep the context: once that has no handle left and nobody can end it,
-    /// it is closed too.
+    /// it is closed too. Closing it by hand wakes who waits for it, and ends nothing.
     pub fn done(&self) -> &Receiver<Infallible> {
         self.core().map_or(&NEVER, |core| core.done())
     }
