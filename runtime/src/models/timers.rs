@@ -85,6 +85,7 @@ impl World {
     fn new() -> Arc<World> {
         let action = Action::Call {
             call: Some(Box::new(|| ())),
+            due: false,
             again: false,
             handle: true,
         };

@@ -63,6 +63,8 @@ pub(crate) enum Action {
     Call {
         /// `None` while it is being made.
         call: Option<Call>,
+        /// Whether a goroutine is on its way to make it.
+        due: bool,
         /// Whether the time has come again meanwhile.
         again: bool,
         /// Whether somebody can set the timer anew.
@@ -166,9 +168,11 @@ impl Node {
         let mut state = self.state.lock();
         let armed = state.armed.is_some();
         match &mut state.action {
-            Action::Call { call, handle, .. } => {
+            Action::Call {
+                call, due, handle, ..
+            } => {
                 *handle = false;
-                if armed { None } else { call.take() }
+                if armed || *due { None } else { call.take() }
             }
             _ => None,
         }
@@ -198,8 +202,11 @@ impl Node {
         }
         match &mut state.action {
             Action::None => Fired::Nothing,
-            Action::Call { call, again, .. } => {
-                if call.is_some() {
+            Action::Call {
+                call, due, again, ..
+            } => {
+                if call.is_some() && !*due {
+                    *due = true;
                     Fired::Call
                 } else {
                     *again = true; // whoever makes the call sees it
@@ -216,7 +223,10 @@ impl Node {
     /// Makes the call, as often as its time has come. Runs the user's code.
     pub(crate) fn run(&self) {
         let mut taken = match &mut self.state.lock().action {
-            Action::Call { call, .. } => call.take(),
+            Action::Call { call, due, .. } => {
+                *due = false;
+                call.take()
+            }
             _ => None,
         };
         while let Some(mut f) = taken {
@@ -227,6 +237,7 @@ impl Node {
                 call,
                 again,
                 handle,
+                ..
             } = &mut state.action
             else {
                 return;

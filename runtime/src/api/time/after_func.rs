@@ -66,6 +66,7 @@ where
     }
     let action = Action::Call {
         call: Some(Box::new(f)),
+        due: false,
         again: false,
         handle: true,
     };
