@@ -88,13 +88,9 @@ where
         {
             unwind(asked.unwrap_or(Request::None))
         }
-        _ if scope.state.was_cut_short() => {
-            if crate::m::current().is_null() {
-                panic!(
-                    "a goroutine of the scope was cancelled: the runtime was shut down meanwhile"
-                )
-            }
-            unwind(Request::None) // the caller itself is being stopped
+        // On a goroutine the caller itself is being stopped, and ends at its next wait.
+        _ if scope.state.was_cut_short() && crate::m::current().is_null() => {
+            panic!("a goroutine of the scope was cancelled: the runtime was shut down meanwhile")
         }
         Ok(value) => value,
         Err(_) => unwind(Request::None), // its frame's end was the shutdown
