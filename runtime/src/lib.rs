@@ -25,6 +25,8 @@ compile_error!("this runtime needs Linux: futexes, membarrier and guard pages ar
 
 #[cfg(not(loom))]
 mod api;
+#[cfg_attr(loom, allow(dead_code, reason = "used by the models only"))]
+mod atomics;
 #[cfg(not(loom))]
 mod fiber;
 #[cfg(not(loom))]
@@ -39,8 +41,6 @@ pub mod park;
 mod sched;
 #[cfg(not(loom))]
 mod stack;
-#[cfg_attr(loom, allow(dead_code, reason = "used by the models only"))]
-mod sync;
 #[cfg(not(loom))]
 mod trace;
 

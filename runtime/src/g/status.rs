@@ -1,7 +1,7 @@
 //! The closed vocabularies of a goroutine's life: its status, and why it waits.
 
-use crate::sync::Ordering;
-use crate::sync::atomic::{AtomicU8, AtomicU32};
+use crate::atomics::Ordering;
+use crate::atomics::atomic::{AtomicU8, AtomicU32};
 
 /// What a goroutine is doing, with the numbers that Go's traces print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

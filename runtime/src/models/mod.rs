@@ -12,7 +12,7 @@
 //! *continuation*, which is run by the thread that won the right to wake it: as if it were
 //! resumed on another M at once, while its old M is still busy.
 //!
-//! Two things are not modelled: an asymmetric fence is a full fence on both sides (`sync.rs`), and
+//! Two things are not modelled: an asymmetric fence is a full fence on both sides (`atomics.rs`), and
 //! loom does not look into the future (a load never returns a store that comes later).
 //!
 //! Without `LOOM_MAX_PREEMPTIONS` each model has a bound of its own.

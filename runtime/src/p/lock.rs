@@ -43,8 +43,8 @@
 //! every [`PROBE`]th lock biased, so that a program whose channels all cross Ps does not pay for
 //! each (HotSpot's bulk revocation does the same for biased object locks).
 
-use crate::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize};
-use crate::sync::{Backoff, Ordering, heavy_fence, light_fence};
+use crate::atomics::atomic::{AtomicI32, AtomicPtr, AtomicUsize};
+use crate::atomics::{Backoff, Ordering, heavy_fence, light_fence};
 use std::ptr;
 
 const FREE: usize = 0;
@@ -231,7 +231,7 @@ impl Lock {
 #[cfg(not(loom))]
 mod slots {
     use super::BiasSlot;
-    use crate::sync::Mutex;
+    use crate::atomics::Mutex;
 
     static FREE_SLOTS: Mutex<Vec<&'static BiasSlot>> = Mutex::new(Vec::new());
 

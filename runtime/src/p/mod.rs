@@ -7,13 +7,13 @@
 pub(crate) mod lock;
 pub(crate) mod runq;
 
+use crate::atomics::Ordering;
+use crate::atomics::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
 use crate::fiber::{Entry, Fiber};
 use crate::g::registry::{self, GList};
 use crate::g::{G, GoroutineId};
 use crate::m::M;
 use crate::stack::{StackError, StackPool};
-use crate::sync::Ordering;
-use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
 use lock::BiasSlot;
 use runq::RunQueue;
 use std::cell::{Cell, UnsafeCell};

@@ -1,10 +1,10 @@
 //! Where the next goroutine comes from: Go's `schedule` and `findRunnable`.
 
 use super::{Phase, SLICE, Sched, State};
+use crate::atomics::Ordering;
 use crate::m::M;
 use crate::p::P;
 use crate::p::runq::{GLOBAL_PHASE, ROUND, Runnable};
-use crate::sync::Ordering;
 use std::ptr;
 
 /// Most goroutines that are moved from the global queue at a time.

@@ -39,6 +39,8 @@ pub(crate) use window::unwind_now;
 pub use start::StartError;
 pub use window::{Interrupt, Window};
 
+use crate::atomics::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
+use crate::atomics::{Condvar, Mutex, Ordering};
 use crate::fiber::Fiber;
 use crate::g::G;
 use crate::g::registry::GList;
@@ -46,8 +48,6 @@ use crate::m::M;
 use crate::m::note::Note;
 use crate::p::P;
 use crate::stack::StackPool;
-use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
-use crate::sync::{Condvar, Mutex, Ordering};
 use idle::Idle;
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
 //! The word that a scope waits on.
 
+use crate::atomics::Ordering;
+use crate::atomics::atomic::{AtomicBool, AtomicUsize};
 use crate::g::parker::{Token, Waiter, WaiterCell};
-use crate::sync::Ordering;
-use crate::sync::atomic::{AtomicBool, AtomicUsize};
 
 /// Where a scope and its goroutines meet: the count of those that run, and the parent that waits.
 ///

@@ -1,11 +1,11 @@
 //! How a runtime ends. See docs/scheduler.md, "Shutdown".
 
 use super::{Phase, Sched};
+use crate::atomics::{Backoff, Ordering, heavy_fence};
 use crate::g::status::Status;
 use crate::g::task::AbortOnUnwind;
 use crate::m::M;
 use crate::p::P;
-use crate::sync::{Backoff, Ordering, heavy_fence};
 use std::fmt::Write as _;
 use std::ptr;
 use std::time::{Duration, Instant};
@@ -106,7 +106,7 @@ impl Sched {
     pub(super) fn goroutine_ended(&self) {
         // SeqCst: two Ps finish their last goroutines at once, each counts its own and reads the
         // other's count: one of them must see both.
-        crate::sync::atomic::fence(Ordering::SeqCst);
+        crate::atomics::atomic::fence(Ordering::SeqCst);
         if self.num_goroutines() > 0 {
             return;
         }

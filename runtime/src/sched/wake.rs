@@ -1,13 +1,13 @@
 //! Submitting work, and waking or starting an M for it.
 
 use super::{Sched, State};
+use crate::atomics::{MutexGuard, Ordering};
 use crate::g::G;
 use crate::g::parker::{Claimed, Kind};
 use crate::m::M;
 use crate::m::thread::ThreadParker;
 use crate::p::P;
 use crate::p::runq::{Pushed, Runnable};
-use crate::sync::{MutexGuard, Ordering};
 use std::ptr;
 
 impl Claimed {

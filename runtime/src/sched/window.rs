@@ -6,6 +6,7 @@
 
 use super::Sched;
 use super::run::{PARK, SLICE_OVER, YIELD};
+use crate::atomics::Ordering;
 use crate::g::G;
 use crate::g::parker::{Token, Waiter};
 use crate::g::status::WaitReason;
@@ -15,7 +16,6 @@ use crate::m::thread::thread_parker;
 use crate::m::{M, Unusual, current};
 use crate::p::P;
 use crate::p::lock::{Held, Lock};
-use crate::sync::Ordering;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr;
