@@ -89,6 +89,7 @@ mod exports {
     pub use crate::api::runtime::current_m;
     pub use crate::api::runtime::{Runtime, SHUTDOWN_PATIENCE, ShutdownError, num_goroutines};
     pub use crate::api::scope::{Scope, ScopedJoinHandle, scope};
+    pub use crate::api::sync;
     pub use crate::g::GoroutineId;
     pub use crate::g::task::JoinError;
     pub use crate::sched::{OnPanic, StartError};

@@ -294,3 +294,11 @@ pub struct Claimed(
 
 // SAFETY: a right over a parker, which is accessed atomically.
 unsafe impl Send for Claimed {}
+
+impl Claimed {
+    /// Whether the waiter had not parked yet when it was claimed: it needs nobody to make it run,
+    /// and may be gone already.
+    pub(crate) fn is_running(&self) -> bool {
+        self.0.is_none()
+    }
+}

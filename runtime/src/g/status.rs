@@ -161,6 +161,24 @@ wait_reasons! {
     Join = "join",
     /// Waiting for the goroutines of a scope.
     Scope = "scope",
+    /// Waiting for a `sync::Mutex`.
+    MutexLock = "sync.Mutex.Lock",
+    /// Waiting to read what a `sync::RwLock` protects.
+    RwLockRead = "sync.RWMutex.RLock",
+    /// Waiting to write what a `sync::RwLock` protects.
+    RwLockWrite = "sync.RWMutex.Lock",
+    /// Waiting on a `sync::Condvar`.
+    CondvarWait = "sync.Cond.Wait",
+    /// Waiting for a `sync::WaitGroup`.
+    WaitGroupWait = "sync.WaitGroup.Wait",
+    /// Waiting for permits of a `sync::Semaphore`.
+    Semacquire = "semacquire",
+    /// Waiting for another to finish a `sync::Once`.
+    OnceWait = "sync.Once.Do",
+    /// Waiting for the others at a `sync::Barrier`.
+    BarrierWait = "barrier",
+    /// Waiting for a `sync::Event`.
+    EventWait = "event",
     /// Waiting on something built with `runtime::park`.
     User = "park",
 }

@@ -113,6 +113,15 @@ pub struct Held {
 }
 
 impl Lock {
+    /// A lock without a bias: for what is made outside of the runtime, or shared between Ps from
+    /// the beginning.
+    #[cfg(not(loom))]
+    pub const fn new() -> Lock {
+        Lock {
+            word: AtomicUsize::new(FREE),
+        }
+    }
+
     /// A lock that is biased to the owner of `slot`, if there is one and it can afford it.
     pub(crate) fn biased_to(slot: Option<&BiasSlot>) -> Lock {
         let word = match slot {
@@ -225,6 +234,13 @@ impl Lock {
         {
             slot.earn(1);
         }
+    }
+}
+
+#[cfg(not(loom))]
+impl Default for Lock {
+    fn default() -> Lock {
+        Lock::new()
     }
 }
 

@@ -21,6 +21,11 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 use std::time::Instant;
 
+/// Spins before a wait.
+const SPINS: u32 = 4;
+/// Pauses of the first one; they double.
+const FIRST_SPIN: u32 = 8;
+
 /// The calling goroutine, inside the runtime; or the calling plain thread, for which "inside" has
 /// no meaning. Dropping it leaves.
 #[derive(Debug)]
@@ -289,6 +294,31 @@ impl Window {
         };
         std::mem::forget(self);
         Window::new(current())
+    }
+
+    /// Whether to spin once more (for the `n`th time, from zero) rather than to park: Go's
+    /// `runtime_canSpin`. It is worth it only if the one who is waited for may be running now.
+    #[inline]
+    pub(crate) fn may_spin(&self, n: u32) -> bool {
+        n < SPINS && self.others_run()
+    }
+
+    fn others_run(&self) -> bool {
+        let Some((m, _)) = self.m_and_p() else {
+            return true; // a thread: what it saves is a system call
+        };
+        // SAFETY: our own M.
+        let sched = unsafe { Sched::of_m(m) };
+        let ps = sched.ps.len() as u32;
+        ps > 1 && sched.idle.npidle() + sched.idle.nmspinning() + 1 < ps
+    }
+
+    /// The `n`th spin.
+    #[inline]
+    pub(crate) fn spin(&self, n: u32) {
+        for _ in 0..FIRST_SPIN << n {
+            std::hint::spin_loop();
+        }
     }
 
     /// Gives the P away and leaves: for a call that will block.
