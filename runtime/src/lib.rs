@@ -42,6 +42,8 @@ mod sched;
 #[cfg(not(loom))]
 mod stack;
 #[cfg(not(loom))]
+mod timer;
+#[cfg(not(loom))]
 mod trace;
 
 // Under loom only the protocols are compiled, from the very files that the runtime uses, and the
@@ -49,6 +51,7 @@ mod trace;
 #[cfg(all(loom, test))]
 #[allow(dead_code, reason = "no model uses all of it")]
 mod g {
+    pub(crate) mod interrupt;
     pub(crate) mod join;
     pub(crate) mod parker;
 }
@@ -66,7 +69,6 @@ mod p {
 #[allow(dead_code, reason = "no model uses all of it")]
 mod sched {
     pub(crate) mod idle;
-    pub(crate) mod scope_word;
 }
 /// What `waitq.rs` of the channels uses of this crate.
 #[cfg(all(loom, test))]
@@ -89,11 +91,14 @@ mod exports {
     pub use crate::api::runtime::current_m;
     pub use crate::api::runtime::{Runtime, SHUTDOWN_PATIENCE, ShutdownError, num_goroutines};
     pub use crate::api::scope::{Scope, ScopedJoinHandle, scope};
-    pub use crate::api::sync;
     pub use crate::g::GoroutineId;
     pub use crate::g::task::JoinError;
     pub use crate::sched::{OnPanic, StartError};
     pub use crate::stack::{DEFAULT_STACK_SIZE, MAX_STACK_SIZE, MIN_STACK_SIZE, StackGuard};
 }
+#[cfg(not(loom))]
+pub use api::sync;
+#[cfg(not(loom))]
+pub use api::time;
 #[cfg(not(loom))]
 pub use exports::*;

@@ -8,3 +8,4 @@ pub(crate) mod join;
 pub(crate) mod runtime;
 pub(crate) mod scope;
 pub mod sync;
+pub mod time;

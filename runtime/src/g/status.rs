@@ -161,6 +161,10 @@ wait_reasons! {
     Join = "join",
     /// Waiting for the goroutines of a scope.
     Scope = "scope",
+    /// Sleeping until a point in time.
+    Sleep = "sleep",
+    /// Waiting for a timer or a ticker.
+    Timer = "timer",
     /// Waiting for a `sync::Mutex`.
     MutexLock = "sync.Mutex.Lock",
     /// Waiting to read what a `sync::RwLock` protects.
