@@ -7,7 +7,6 @@ use crate::atomics::atomic::{AtomicU8, AtomicUsize};
 use crate::park::{Token, WaitReason};
 use std::cell::Cell;
 use std::fmt;
-use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
 /// Not done yet. Nobody's.
@@ -48,9 +47,6 @@ pub struct Once {
     runner: AtomicUsize,
     queue: Queue,
 }
-
-impl UnwindSafe for Once {}
-impl RefUnwindSafe for Once {}
 
 /// What the closure of [`Once::call_once_force`] is told.
 #[derive(Debug)]

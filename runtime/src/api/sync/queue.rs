@@ -18,6 +18,7 @@ use super::list::{List, Node, Note, Place, Woken};
 use crate::park::{self, Claimed, Held, Interrupt, Lock, Token, WaitReason, Window};
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
 /// Enters the runtime. On a goroutine that is being stopped it unwinds, unless it does so already.
@@ -53,6 +54,10 @@ pub(crate) struct Queue<S = List> {
 unsafe impl<S> Send for Queue<S> {}
 // SAFETY: as above.
 unsafe impl<S> Sync for Queue<S> {}
+
+// No panic comes in between: nothing of the user's runs under the lock.
+impl<S> UnwindSafe for Queue<S> {}
+impl<S> RefUnwindSafe for Queue<S> {}
 
 impl<S> Queue<S> {
     #[cfg(not(loom))]
