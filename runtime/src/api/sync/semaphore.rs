@@ -175,8 +175,10 @@ impl Semaphore {
         if let Some(permit) = self.try_acquire_many(n) {
             return Some(permit);
         }
-        self.acquire_slow(n, how())
-            .then_some(SemaphorePermit { semaphore: self, n })
+        match self.acquire_slow(n, how()) {
+            true => Some(SemaphorePermit { semaphore: self, n }),
+            false => None,
+        }
     }
 
     #[cold]
