@@ -54,6 +54,7 @@ mod g {
     pub(crate) mod interrupt;
     pub(crate) mod join;
     pub(crate) mod parker;
+    pub(crate) mod status;
 }
 #[cfg(all(loom, test))]
 #[allow(dead_code, reason = "no model uses all of it")]
@@ -70,10 +71,26 @@ mod p {
 mod sched {
     pub(crate) mod idle;
 }
-/// What `waitq.rs` of the channels uses of this crate.
+#[cfg(all(loom, test))]
+#[allow(dead_code, reason = "no model uses all of it")]
+mod api {
+    pub(crate) mod sync {
+        pub(crate) mod list;
+        pub(crate) mod queue;
+        pub(crate) mod raw_mutex;
+        pub(crate) mod raw_rwlock;
+        pub(crate) mod semaphore;
+    }
+}
+/// What `waitq.rs` of the channels and `api/sync` use of this crate.
 #[cfg(all(loom, test))]
 mod park {
-    pub(crate) use crate::g::parker::Waiter;
+    pub(crate) use crate::g::parker::{Claimed, Token, Waiter};
+    pub(crate) use crate::g::status::WaitReason;
+    pub(crate) use crate::models::ground::{
+        Interrupt, Window, enter, enter_quietly, everybody_waited_long, interrupted,
+    };
+    pub(crate) use crate::p::lock::{Held, Lock};
 }
 #[cfg(all(loom, test))]
 extern crate self as runtime;

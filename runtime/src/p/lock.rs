@@ -44,7 +44,7 @@
 //! each (HotSpot's bulk revocation does the same for biased object locks).
 
 use crate::atomics::atomic::{AtomicI32, AtomicPtr, AtomicUsize};
-use crate::atomics::{Backoff, Ordering, heavy_fence, light_fence};
+use crate::atomics::{Backoff, Ordering, const_fn, heavy_fence, light_fence};
 use std::ptr;
 
 const FREE: usize = 0;
@@ -113,12 +113,13 @@ pub struct Held {
 }
 
 impl Lock {
-    /// A lock without a bias: for what is made outside of the runtime, or shared between Ps from
-    /// the beginning.
-    #[cfg(not(loom))]
-    pub const fn new() -> Lock {
-        Lock {
-            word: AtomicUsize::new(FREE),
+    const_fn! {
+        /// A lock without a bias: for what is made outside of the runtime, or shared between Ps
+        /// from the beginning.
+        pub const fn new() -> Lock {
+            Lock {
+                word: AtomicUsize::new(FREE),
+            }
         }
     }
 

@@ -15,6 +15,7 @@
 //! Nothing of the user's runs under the lock or inside the window.
 
 use super::list::{List, Node, Note, Place, Woken};
+use crate::atomics::const_fn;
 use crate::park::{self, Claimed, Held, Interrupt, Lock, Token, WaitReason, Window};
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
@@ -60,19 +61,12 @@ impl<S> UnwindSafe for Queue<S> {}
 impl<S> RefUnwindSafe for Queue<S> {}
 
 impl<S> Queue<S> {
-    #[cfg(not(loom))]
-    pub(crate) const fn new(state: S) -> Queue<S> {
-        Queue {
-            lock: Lock::new(),
-            state: UnsafeCell::new(state),
-        }
-    }
-
-    #[cfg(loom)]
-    pub(crate) fn new(state: S) -> Queue<S> {
-        Queue {
-            lock: Lock::new(),
-            state: UnsafeCell::new(state),
+    const_fn! {
+        pub(crate) const fn new(state: S) -> Queue<S> {
+            Queue {
+                lock: Lock::new(),
+                state: UnsafeCell::new(state),
+            }
         }
     }
 

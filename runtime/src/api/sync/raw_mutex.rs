@@ -30,8 +30,8 @@
 
 use super::list::{List, Note, Place};
 use super::queue::{Ended, Queue, Wait, enter, enter_quietly, only, ready};
-use crate::atomics::Ordering;
 use crate::atomics::atomic::AtomicU32;
+use crate::atomics::{Ordering, const_fn};
 use crate::park::{Token, Window};
 use std::time::{Duration, Instant};
 
@@ -54,19 +54,12 @@ pub(crate) struct RawMutex {
 }
 
 impl RawMutex {
-    #[cfg(not(loom))]
-    pub(crate) const fn new() -> RawMutex {
-        RawMutex {
-            word: AtomicU32::new(0),
-            queue: Queue::new(List::new()),
-        }
-    }
-
-    #[cfg(loom)]
-    pub(crate) fn new() -> RawMutex {
-        RawMutex {
-            word: AtomicU32::new(0),
-            queue: Queue::new(List::new()),
+    const_fn! {
+        pub(crate) const fn new() -> RawMutex {
+            RawMutex {
+                word: AtomicU32::new(0),
+                queue: Queue::new(List::new()),
+            }
         }
     }
 

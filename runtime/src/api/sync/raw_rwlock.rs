@@ -33,8 +33,8 @@
 use super::list::{List, Note, Place, Woken};
 use super::queue::{Ended, Queue, Wait, enter, enter_quietly, ready, ready_all};
 use super::raw_mutex::RawMutex;
-use crate::atomics::Ordering;
 use crate::atomics::atomic::AtomicUsize;
+use crate::atomics::{Ordering, const_fn};
 use crate::park::{Claimed, Token};
 
 const WRITER: usize = 1;
@@ -78,14 +78,16 @@ impl Drop for Turn<'_> {
 }
 
 impl RawRwLock {
-    pub(crate) const fn new() -> RawRwLock {
-        RawRwLock {
-            word: AtomicUsize::new(0),
-            writers: RawMutex::new(),
-            queue: Queue::new(Lists {
-                readers: List::new(),
-                writer: List::new(),
-            }),
+    const_fn! {
+        pub(crate) const fn new() -> RawRwLock {
+            RawRwLock {
+                word: AtomicUsize::new(0),
+                writers: RawMutex::new(),
+                queue: Queue::new(Lists {
+                    readers: List::new(),
+                    writer: List::new(),
+                }),
+            }
         }
     }
 

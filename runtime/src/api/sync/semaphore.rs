@@ -2,8 +2,8 @@
 
 use super::list::{List, Note, Place, Woken};
 use super::queue::{Ended, Queue, Wait, after, enter, enter_quietly, only, ready_all};
-use crate::atomics::Ordering;
 use crate::atomics::atomic::AtomicUsize;
+use crate::atomics::{Ordering, const_fn};
 use crate::park::{Token, WaitReason};
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -61,15 +61,17 @@ impl Semaphore {
     /// The most permits that a semaphore can have.
     pub const MAX_PERMITS: usize = usize::MAX >> 3;
 
-    /// A semaphore with so many permits.
-    ///
-    /// # Panics
-    /// If there are more than [`Semaphore::MAX_PERMITS`].
-    pub const fn new(permits: usize) -> Semaphore {
-        assert!(permits <= Semaphore::MAX_PERMITS, "too many permits");
-        Semaphore {
-            word: AtomicUsize::new(permits * PERMIT),
-            queue: Queue::new(List::new()),
+    const_fn! {
+        /// A semaphore with so many permits.
+        ///
+        /// # Panics
+        /// If there are more than [`Semaphore::MAX_PERMITS`].
+        pub const fn new(permits: usize) -> Semaphore {
+            assert!(permits <= Semaphore::MAX_PERMITS, "too many permits");
+            Semaphore {
+                word: AtomicUsize::new(permits * PERMIT),
+                queue: Queue::new(List::new()),
+            }
         }
     }
 
