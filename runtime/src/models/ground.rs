@@ -41,12 +41,15 @@ pub(super) fn i_am(sleeper: &Sleeper) {
     ME.with(|me| me.set(sleeper));
 }
 
-/// Ends the wait of another, if it is in one, as a deadline does.
-pub(super) fn end_wait(sleeper: &Sleeper) {
-    if let Some(waiter) = sleeper.parker.armed()
-        && let Some(claimed) = waiter.claim(Token::TIMEOUT)
-    {
-        claimed.ready();
+/// Ends the wait of another, if it is in one, as a deadline does. Whether it did.
+pub(super) fn end_wait(sleeper: &Sleeper) -> bool {
+    let waiter = sleeper.parker.armed();
+    match waiter.and_then(|waiter| waiter.claim(Token::TIMEOUT)) {
+        Some(claimed) => {
+            claimed.ready();
+            true
+        }
+        None => false,
     }
 }
 

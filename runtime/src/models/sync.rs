@@ -9,6 +9,7 @@ use crate::api::sync::queue::Wait;
 use crate::api::sync::raw_mutex::RawMutex;
 use crate::api::sync::raw_rwlock::RawRwLock;
 use crate::api::sync::semaphore::Semaphore;
+use crate::atomics::Backoff;
 use crate::g::status::WaitReason;
 use loom::cell::UnsafeCell;
 use std::sync::Arc;
@@ -50,7 +51,7 @@ impl<T: 'static> World<T> {
     /// A thread that ends the wait of that one, whenever it comes to it.
     fn deadline_of(self: &Arc<Self>, n: usize) -> loom::thread::JoinHandle<()> {
         let world = self.clone();
-        loom::thread::spawn(move || end_wait(&world.who[n]))
+        loom::thread::spawn(move || _ = end_wait(&world.who[n]))
     }
 
     /// One is alone with the data.
@@ -83,6 +84,7 @@ impl World<RawMutex> {
 
     fn free_after(&self, sections: u32) {
         assert!(self.shared.try_lock(), "the lock is lost");
+        assert!(self.shared.nobody_waits(), "a bit is left");
         assert_eq!(self.look(), sections);
     }
 }
@@ -272,6 +274,21 @@ impl World<Semaphore> {
 #[test]
 fn permits_are_conserved_when_a_big_one_gives_up() {
     ground::with(false, 0, || {
+        check(2, || {
+            let w = World::new(Semaphore::new(2));
+            i_am(&w.who[0]);
+            let one = w.shared.acquire();
+            let big = w.spawn(1, |w| w.take(2));
+            let small = w.spawn(2, |w| w.take(1));
+            let mut backoff = Backoff::new();
+            while !end_wait(&w.who[1]) {
+                backoff.snooze();
+            }
+            assert!(!big.join().unwrap());
+            assert!(small.join().unwrap());
+            drop(one);
+            assert!(w.shared.try_acquire_many(2).is_some(), "a permit is lost");
+        });
         check(2, || {
             let w = World::new(Semaphore::new(2));
             let big = w.spawn(1, |w| w.take(2));

@@ -63,6 +63,12 @@ impl RawMutex {
         }
     }
 
+    /// Whether nothing is left of any waiter: of a mutex that the caller has.
+    #[cfg(loom)]
+    pub(crate) fn nobody_waits(&self) -> bool {
+        self.word.load(Ordering::Relaxed) == LOCKED
+    }
+
     /// The whole of an uncontended lock.
     #[inline(always)]
     fn lock_fast(&self) -> bool {
