@@ -115,13 +115,19 @@ fn when_a_big_one_gives_up_the_small_ones_behind_it_go() {
     with_procs(|rt| {
         let s = Arc::new(Semaphore::new(2));
         let at = s.clone();
+        let seen = Arc::new(AtomicUsize::new(0));
+        let enough = seen.clone();
         let big = rt.spawn(move || {
-            let timeout = Duration::from_millis(150);
-            let start = Instant::now();
-            assert!(at.acquire_many_timeout(3, timeout).is_none());
-            assert!(start.elapsed() >= timeout);
+            // Again, if nobody has noticed that it waited.
+            while enough.load(SeqCst) == 0 {
+                let timeout = Duration::from_millis(100);
+                let start = Instant::now();
+                assert!(at.acquire_many_timeout(3, timeout).is_none());
+                assert!(start.elapsed() >= timeout);
+            }
         });
         assert!(eventually(|| s.try_acquire().is_none()));
+        seen.store(1, SeqCst);
         let got = Arc::default();
         let hs = queue(rt, &s, &got, &[1, 1]);
         let at = s.clone();

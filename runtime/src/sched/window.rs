@@ -22,10 +22,11 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 use std::time::Instant;
 
-/// Spins before a wait.
-const SPINS: u32 = 4;
-/// Pauses of the first one; they double.
-const FIRST_SPIN: u32 = 8;
+/// Spins before a wait: with their pauses, about as long as Go's.
+const SPINS: u32 = 2;
+/// Pauses of the first one; they double. Long enough that the owner gets some work done undisturbed
+/// (see `Backoff`).
+const FIRST_SPIN: u32 = 32;
 
 /// The calling goroutine, inside the runtime; or the calling plain thread, for which "inside" has
 /// no meaning. Dropping it leaves.
@@ -321,13 +322,13 @@ impl Window {
     }
 
     fn others_run(&self) -> bool {
-        let Some((m, _)) = self.m_and_p() else {
+        let Some((m, p)) = self.m_and_p() else {
             return true; // a thread: what it saves is a system call
         };
         // SAFETY: our own M.
         let sched = unsafe { Sched::of_m(m) };
         let ps = sched.ps.len() as u32;
-        ps > 1 && sched.idle.npidle() + sched.idle.nmspinning() + 1 < ps
+        ps > 1 && sched.idle.npidle() + sched.idle.nmspinning() + 1 < ps && p.runq.len() == 0 // else there is something better to do
     }
 
     /// The `n`th spin.

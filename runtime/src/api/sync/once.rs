@@ -192,9 +192,11 @@ impl Once {
     #[track_caller]
     fn wait_for_change(&self, word: u8, how: Wait) -> bool {
         let window = enter();
+        // In this order: who had this identity before us took it away before we got it, but perhaps
+        // not long before.
+        let me = identity(&window);
         // Relaxed: one's own identity can only have been written by oneself.
-        let recursion =
-            word & !QUEUED == RUNNING && self.runner.load(Ordering::Relaxed) == identity(&window);
+        let recursion = word & !QUEUED == RUNNING && self.runner.load(Ordering::Relaxed) == me;
         if recursion {
             drop(window);
             panic!("what is done once waits for itself to be done");
