@@ -1,8 +1,8 @@
 //! Pieces of work that others can tell to end.
 
+use crate::atomics::heavy_fence;
 use crate::g::interrupt::Frame;
 use crate::sched::interrupt::{claim, me, next_frame_id};
-use crate::sync::heavy_fence;
 use crate::timer::node::{Action, Node};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};

@@ -2,8 +2,8 @@
 //! that thread, by the same `Waiter` that stands for a goroutine.
 
 use super::note::Note;
+use crate::atomics::Mutex;
 use crate::g::parker::{Kind, Parker};
-use crate::sync::Mutex;
 use std::cell::Cell;
 use std::ptr::NonNull;
 use std::time::Instant;

@@ -1,12 +1,11 @@
 //! Functions that are called later.
 
-use super::from_now;
 use crate::api::runtime::default_sched;
 use crate::m::current;
 use crate::sched::{Sched, Window};
 use crate::timer::heap::Target;
-use crate::timer::nanos;
 use crate::timer::node::{Action, Call, Node};
+use crate::timer::{self, NEVER, Nanos};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -70,32 +69,32 @@ where
         again: false,
         handle: true,
     };
-    let node = Arc::new(Node::new(action, Location::caller()));
-    arm(&node, d, || sched);
+    let when = time_of(d);
+    let (node, number) = Node::armed(action, when, Location::caller());
+    let node = Arc::new(node);
+    add(&node, when, number, || sched);
     Ok(AfterFunc { node })
 }
 
 const NO_RUNTIME: &str = "no runtime runs: a function can be called later from a plain thread only \
                           while there is one (keep what runtime::start returned)";
 
-/// Sets the timer; whether it was armed. Adds it to a heap if need be: of the caller's runtime, or
-/// on a plain thread to that of `sched`.
-fn arm(node: &Arc<Node>, d: Duration, sched: impl FnOnce() -> Option<Arc<Sched>>) -> bool {
-    let when = from_now(d).map_or(u64::MAX - 1, nanos);
-    let set = node.set(when);
-    if let Some(number) = set.add {
-        let target = Target::Node(Arc::clone(node), number);
-        let window = Window::enter_quietly();
-        match window.add_timer(when, target) {
-            Ok(()) => {}
-            Err(target) => {
-                drop(window);
-                let sched = sched().unwrap_or_else(|| panic!("{NO_RUNTIME}"));
-                Sched::add_timer_outside(&sched, when, target);
-            }
-        }
+/// The time so far from now. Never is a time too, but not one that a heap takes for "none".
+fn time_of(d: Duration) -> Nanos {
+    let d = Nanos::try_from(d.as_nanos()).unwrap_or(NEVER);
+    timer::now().saturating_add(d).min(NEVER - 1)
+}
+
+/// Adds the timer to a heap: that of the caller's P, or on a plain thread any of the runtime that
+/// `sched` gives.
+fn add(node: &Arc<Node>, when: Nanos, number: u32, sched: impl FnOnce() -> Option<Arc<Sched>>) {
+    let target = Target::Node(Arc::clone(node), number);
+    let window = Window::enter_quietly();
+    if let Err(target) = window.add_timer(when, target) {
+        drop(window);
+        let sched = sched().unwrap_or_else(|| panic!("{NO_RUNTIME}"));
+        Sched::add_timer_outside(&sched, when, target);
     }
-    set.was_armed
 }
 
 /// A call that is to come. From [`after_func`].
@@ -118,7 +117,12 @@ impl AfterFunc {
     /// # Panics
     /// On a plain thread, if no runtime runs.
     pub fn reset(&self, d: Duration) -> bool {
-        arm(&self.node, d, default_sched)
+        let when = time_of(d);
+        let set = self.node.set(when);
+        if let Some(number) = set.add {
+            add(&self.node, when, number, default_sched);
+        }
+        set.was_armed
     }
 }
 
