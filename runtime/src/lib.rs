@@ -97,6 +97,6 @@ mod exports {
     pub use crate::stack::{DEFAULT_STACK_SIZE, MAX_STACK_SIZE, MIN_STACK_SIZE, StackGuard};
 }
 #[cfg(not(loom))]
-pub use api::time;
+pub use api::{task, time};
 #[cfg(not(loom))]
 pub use exports::*;

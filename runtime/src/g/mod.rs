@@ -2,6 +2,7 @@
 //! of them. Knows nothing of threads, processors and queues; the words that lead there are opaque
 //! here and typed by the rooms above.
 
+pub(crate) mod arrivals;
 pub(crate) mod interrupt;
 pub(crate) mod join;
 pub(crate) mod parker;

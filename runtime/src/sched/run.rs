@@ -6,6 +6,7 @@
 use super::{Phase, Sched, ScopeState};
 use crate::fiber::{FINISHED, Fiber};
 use crate::g::G;
+use crate::g::arrivals::Arrivals;
 use crate::g::join::{Finished, Stored};
 use crate::g::parker::Token;
 use crate::g::task::{AbortOnUnwind, JoinError, Outcome};
@@ -144,6 +145,12 @@ impl Sched {
                 }
                 Finished::Wake(waiter) => {
                     if let Some(claimed) = waiter.claim(Token::new(0)) {
+                        self.ready_on(p, claimed);
+                    }
+                }
+                Finished::Report(list, number) => {
+                    // SAFETY: it was registered with its share of the list, which is ours now.
+                    if let Some(claimed) = Arrivals::report(list, number) {
                         self.ready_on(p, claimed);
                     }
                 }
