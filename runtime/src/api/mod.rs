@@ -5,6 +5,7 @@ pub(crate) mod builder;
 pub(crate) mod calls;
 pub(crate) mod go;
 pub(crate) mod join;
+pub(crate) mod local;
 pub(crate) mod runtime;
 pub(crate) mod scope;
 pub mod task;

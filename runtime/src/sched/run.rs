@@ -8,6 +8,7 @@ use crate::fiber::{FINISHED, Fiber};
 use crate::g::G;
 use crate::g::arrivals::Arrivals;
 use crate::g::join::{Finished, Stored};
+use crate::g::locals;
 use crate::g::parker::Token;
 use crate::g::task::{AbortOnUnwind, JoinError, Outcome};
 use crate::m::{M, Unusual, current};
@@ -310,8 +311,7 @@ pub(super) unsafe fn goroutine_entry(word: usize) {
         }
     };
     if outcome == Outcome::Panicked && sched.config.on_panic == super::OnPanic::Abort {
-        eprintln!("fatal error: a goroutine panicked, and OnPanic::Abort was asked for");
-        std::process::abort();
+        abort_for_panic();
     }
     let mut unheard = false;
     let mut cut_short = false;
@@ -322,6 +322,9 @@ pub(super) unsafe fn goroutine_entry(word: usize) {
         cut_short = outcome == Outcome::Cancelled;
         // SAFETY: the handle is gone, so the result is ours.
         unsafe { g.task.drop_result() };
+    }
+    if !g.locals.get().is_null() {
+        end_locals(g, sched);
     }
     let scope = g.scope.get().cast::<ScopeState>();
     // SAFETY: a scope waits for its goroutines.
@@ -340,6 +343,23 @@ pub(super) unsafe fn goroutine_entry(word: usize) {
     }
     std::mem::forget(window); // the scheduler's loop goes on inside
     guard.disarm();
+}
+
+/// Drops the goroutine's own values, on the goroutine: user code, which may wait.
+#[cold]
+fn end_locals(g: &G, sched: &Sched) {
+    // It has ended, so a cancel that came too late to be heeded is void.
+    let _ = g.parker.take_request();
+    // SAFETY: the table of the goroutine that calls this, of which no user code is left but the
+    // destructors.
+    if unsafe { locals::end(&g.locals) } && sched.config.on_panic == super::OnPanic::Abort {
+        abort_for_panic();
+    }
+}
+
+fn abort_for_panic() -> ! {
+    eprintln!("fatal error: a goroutine panicked, and OnPanic::Abort was asked for");
+    std::process::abort();
 }
 
 /// Says whose stack it is, for the overflow report.
