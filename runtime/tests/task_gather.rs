@@ -76,24 +76,26 @@ fn large_results_and_results_with_destructors_arrive() {
 fn the_first_failure_in_time_is_the_answer_and_the_others_go_on() {
     let work = |rt: Option<&Runtime>| {
         let ended = Arc::new(AtomicUsize::new(0));
-        let other = |ms: u32| {
-            let ended = ended.clone();
+        let (gate, opened) = channels::bounded::<()>(0);
+        let other = || {
+            let (ended, opened) = (ended.clone(), opened.clone());
             spawn(rt, move || {
-                sleep(ms * MS);
+                assert!(opened.recv().is_err());
                 ended.fetch_add(1, Ordering::SeqCst);
             })
         };
-        let fail = |ms: u32, text: &'static str| {
+        let fail = |late: bool| {
+            let opened = opened.clone();
             spawn(rt, move || {
-                sleep(ms * MS);
-                std::panic::resume_unwind(Box::new(text)); // without a report
+                if late {
+                    let _ = opened.recv();
+                }
+                std::panic::resume_unwind(Box::new(late)); // without a report
             })
         };
-        let start = Instant::now();
-        let handles = [other(300), fail(150, "late"), fail(20, "early"), other(1)];
-        let why = gather(handles).unwrap_err();
-        assert_eq!(*why.into_panic().downcast::<&str>().unwrap(), "early");
-        assert!(start.elapsed() < 150 * MS);
+        let why = gather([other(), fail(true), fail(false), other()]).unwrap_err();
+        assert!(!*why.into_panic().downcast::<bool>().unwrap());
+        drop(gate);
         assert!(eventually(|| {
             sleep(MS);
             ended.load(Ordering::SeqCst) == 2
@@ -161,17 +163,22 @@ fn a_timeout_cancels_the_goroutines_and_waits_for_them() {
 }
 
 #[test]
-fn a_cancel_is_passed_on_before_during_and_after_the_wait() {
+fn a_cancel_is_passed_on_before_during_and_after_the_wait_begins() {
     with_procs(|rt| {
         rt.run(|| {
-            for pause in [0, 0, 20, 50, 100, 200, 500, 2000] {
+            for pause in [0, 0, 0, 1, 5, 20, 50, 100, 200, 500, 2000] {
                 let alive = Alive::default();
                 let a = alive.clone();
+                let spawned = Arc::new(AtomicBool::new(false));
+                let s = spawned.clone();
                 let parent = go!(move || {
                     let handles = sleepers(None, 5, &a);
+                    s.store(true, Ordering::SeqCst);
                     gather(handles).is_ok()
                 });
-                runtime::yield_now();
+                while !spawned.load(Ordering::SeqCst) {
+                    runtime::yield_now();
+                }
                 sleep(Duration::from_micros(pause));
                 parent.cancel();
                 assert!(matches!(parent.join(), Err(JoinError::Cancelled)));
@@ -214,8 +221,9 @@ fn what_is_shielded_goes_on() {
         let mut handles = sleepers(rt, 3, &alive).into_iter();
         let saved = Arc::new(AtomicBool::new(false));
         let s = saved.clone();
+        let (gate, opened) = channels::bounded::<()>(0);
         let saving = spawn(rt, move || {
-            sleep(30 * MS);
+            assert!(opened.recv().is_err());
             s.store(true, Ordering::SeqCst);
         });
         let targets: [Target<_>; 4] = [
@@ -227,6 +235,7 @@ fn what_is_shielded_goes_on() {
         assert!(timeout(5 * MS, || gather(targets)).is_err());
         assert_eq!(alive.count(), 0);
         assert!(!saved.load(Ordering::SeqCst), "nobody waited for it");
+        drop(gate);
         assert!(eventually(|| {
             sleep(MS);
             saved.load(Ordering::SeqCst)
@@ -242,43 +251,45 @@ fn what_is_shielded_goes_on() {
 fn who_does_not_care_for_a_cancel_is_waited_for() {
     with_procs(|rt| {
         rt.run(|| {
-            let stubborn = || {
-                go!(|| {
-                    let end = Instant::now() + 40 * MS;
-                    let mut caught = 0;
-                    while Instant::now() < end {
-                        let sleep = std::panic::AssertUnwindSafe(|| sleep(5 * MS));
-                        caught += usize::from(std::panic::catch_unwind(sleep).is_err());
-                    }
-                    caught
+            let (begin, begun) = channels::bounded(2);
+            let ended = Arc::new(AtomicUsize::new(0));
+            let stubborn = [(); 2].map(|()| {
+                let (begin, ended) = (begin.clone(), ended.clone());
+                go!(move || {
+                    begin.send(()).unwrap();
+                    while std::panic::catch_unwind(|| sleep(HOUR)).is_ok() {}
+                    sleep(20 * MS);
+                    ended.fetch_add(1, Ordering::SeqCst);
                 })
-            };
-            let start = Instant::now();
-            assert!(timeout(5 * MS, || gather([stubborn(), stubborn()])).is_err());
-            assert!(start.elapsed() >= 40 * MS);
+            });
+            begun.recv().unwrap();
+            begun.recv().unwrap();
+            assert!(timeout(5 * MS, || gather(stubborn)).is_err());
+            assert_eq!(ended.load(Ordering::SeqCst), 2);
         });
     });
 }
 
 #[test]
 fn of_nested_timeouts_the_outermost_wins_also_if_it_comes_second() {
+    struct Slow;
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            sleep(100 * MS);
+        }
+    }
     with_procs(|rt| {
         rt.run(|| {
-            let slow_to_end = || {
-                go!(|| {
-                    struct Slow;
-                    impl Drop for Slow {
-                        fn drop(&mut self) {
-                            sleep(30 * MS);
-                        }
-                    }
-                    let _slow = Slow;
-                    sleep(HOUR);
-                })
-            };
+            let (begin, begun) = channels::bounded(1);
+            let slow_to_end = go!(move || {
+                let _slow = Slow;
+                begin.send(()).unwrap();
+                sleep(HOUR);
+            });
+            begun.recv().unwrap();
             let inner_saw = AtomicBool::new(false);
             let outer = timeout(15 * MS, || {
-                let inner = timeout(5 * MS, || gather([slow_to_end()]).map(drop));
+                let inner = timeout(5 * MS, || gather([slow_to_end]).map(drop));
                 inner_saw.store(true, Ordering::SeqCst);
                 inner.map(drop)
             });

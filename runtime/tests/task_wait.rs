@@ -32,6 +32,37 @@ fn after<T: Send + 'static>(rt: Option<&Runtime>, ms: u32, value: T) -> JoinHand
     })
 }
 
+/// Ends with a value when the gate is opened (dropped).
+fn gated<T: Send + 'static>(rt: Option<&Runtime>, value: T) -> (Gate, JoinHandle<T>) {
+    let (gate, opened) = channels::bounded(0);
+    let h = spawn(rt, move || {
+        assert!(opened.recv().is_err());
+        value
+    });
+    (Gate(gate), h)
+}
+
+struct Gate(#[allow(dead_code, reason = "it is only dropped")] channels::Sender<()>);
+
+/// Several of them.
+fn gates<const N: usize>(rt: Option<&Runtime>) -> ([Option<Gate>; N], [JoinHandle<u32>; N]) {
+    let mut gates = [const { None }; N];
+    let handles = std::array::from_fn(|i| {
+        let (gate, h) = gated(rt, i as u32);
+        gates[i] = Some(gate);
+        h
+    });
+    (gates, handles)
+}
+
+/// Waits until the goroutine has ended.
+fn ended<T>(h: &JoinHandle<T>) {
+    assert!(eventually(|| {
+        runtime::yield_now();
+        h.is_finished()
+    }));
+}
+
 /// Panics after a while, without a report.
 fn failing(rt: Option<&Runtime>, ms: u32) -> JoinHandle<u32> {
     spawn(rt, move || {
@@ -109,23 +140,18 @@ fn wait_keeps_the_order_and_takes_nothing() {
 #[test]
 fn wait_for_the_first_exception() {
     everywhere(|rt| {
-        let cancelled = after(rt, 3000, 0);
+        let (mut gates, [value, cancelled, never]) = gates(rt);
         cancelled.cancel();
-        let handles = [
-            after(rt, 1, 1),
-            failing(rt, 20),
-            cancelled,
-            after(rt, 3000, 3),
-        ];
+        gates[0] = None;
+        ended(&value);
+        ended(&cancelled);
+        // Neither of these two ends the wait, but this one does.
+        let handles = [value, failing(rt, 5), cancelled, never];
         let ids = handles.each_ref().map(JoinHandle::id);
-        let start = Instant::now();
         let waited = wait(handles, Until::FirstException, None);
-        assert!(start.elapsed() < 3000 * MS);
-        assert!(start.elapsed() >= 20 * MS, "a cancel is no exception");
         let done: Vec<_> = waited.done.iter().map(JoinHandle::id).collect();
         assert_eq!(done, ids[..3]);
         assert_eq!(waited.pending[0].id(), ids[3]);
-        waited.pending[0].cancel();
         let waited = wait(
             [after(rt, 1, 1), after(rt, 2, 2)],
             Until::FirstException,
@@ -134,11 +160,8 @@ fn wait_for_the_first_exception() {
         assert_eq!(values(waited.done), [1, 2]);
         // A large result is looked at where it lies.
         let large = spawn(rt, || [7u64; 64]);
-        let waited = wait([large], Until::FirstException, None);
-        assert_eq!(
-            waited.done.into_iter().next().unwrap().join().unwrap(),
-            [7; 64]
-        );
+        let mut waited = wait([large], Until::FirstException, None);
+        assert_eq!(waited.done.remove(0).join().unwrap(), [7; 64]);
     });
 }
 
@@ -150,19 +173,16 @@ fn wait_for_a_limited_time_cancels_nothing() {
             Until::AllCompleted,
             Until::FirstException,
         ] {
-            let handles = [after(rt, 30, 0), after(rt, 30, 1)];
-            let waited = wait(handles, until, Some(MS));
-            assert_eq!((waited.done.len(), waited.pending.len()), (0, 2));
-            assert_eq!(values(waited.pending), [0, 1]);
+            for limit in [MS, Duration::ZERO] {
+                let (gates, handles) = gates::<2>(rt);
+                let waited = wait(handles, until, Some(limit));
+                assert_eq!((waited.done.len(), waited.pending.len()), (0, 2));
+                drop(gates);
+                assert_eq!(values(waited.pending), [0, 1]);
+            }
         }
         let waited = wait([after(rt, 1, 0)], Until::AllCompleted, Some(Duration::MAX));
         assert_eq!(values(waited.done), [0]);
-        let waited = wait(
-            [after(rt, 20, 0)],
-            Until::AllCompleted,
-            Some(Duration::ZERO),
-        );
-        assert_eq!(values(waited.pending), [0]);
     });
 }
 
@@ -170,17 +190,19 @@ fn wait_for_a_limited_time_cancels_nothing() {
 fn who_waits_can_be_cancelled_and_the_others_go_on() {
     everywhere(|rt| {
         let alive = Alive::default();
-        let over = timeout(5 * MS, || {
-            wait([sleeper(rt, &alive)], Until::AllCompleted, None);
-        });
+        let h = sleeper(rt, &alive);
+        let over = timeout(5 * MS, || drop(wait([h], Until::AllCompleted, None)));
         assert_eq!(over, Err(Elapsed));
-        let over = timeout(5 * MS, || as_completed([sleeper(rt, &alive)]).count());
+        let h = sleeper(rt, &alive);
+        let over = timeout(5 * MS, || as_completed([h]).count());
         assert_eq!(over, Err(Elapsed));
-        let over = timeout(5 * MS, || sleeper(rt, &alive).join_timeout(HOUR).is_ok());
+        let h = sleeper(rt, &alive);
+        let over = timeout(5 * MS, || h.join_timeout(HOUR).is_ok());
         assert_eq!(over, Err(Elapsed));
         sleep(2 * MS);
         assert_eq!(alive.count(), 3, "they were detached");
-        let over = timeout(5 * MS, || wait_for(HOUR, sleeper(rt, &alive)).is_ok());
+        let h = sleeper(rt, &alive);
+        let over = timeout(5 * MS, || wait_for(HOUR, h).is_ok());
         assert_eq!(over, Err(Elapsed));
         assert_eq!(alive.count(), 3, "this one was cancelled, and waited for");
     });
@@ -189,24 +211,42 @@ fn who_waits_can_be_cancelled_and_the_others_go_on() {
 #[test]
 fn results_come_in_the_order_of_the_ends() {
     everywhere(|rt| {
-        let handles = [40, 1, 20].map(|ms| after(rt, ms, ms));
-        let order: Vec<_> = as_completed(handles)
-            .map(|(i, r)| (i, r.unwrap()))
-            .collect();
-        assert_eq!(order, [(1, 1), (2, 20), (0, 40)]);
-        // Who has ended before comes first, and in the order of the handles.
-        let handles = [30, 0, 0, 0].map(|ms| after(rt, ms, ms));
-        sleep(10 * MS);
-        let order: Vec<_> = as_completed(handles).map(|(i, _)| i).collect();
-        assert_eq!(order, [1, 2, 3, 0]);
-        let mut results = as_completed([failing(rt, 5), after(rt, 1, 7)]);
+        let (mut gates, handles) = gates::<4>(rt);
+        let mut results = as_completed(handles);
+        for i in [2, 0, 3, 1] {
+            gates[i] = None;
+            let (number, result) = results.next().unwrap();
+            assert_eq!((number, result.unwrap()), (i, i as u32));
+        }
+        assert!(results.next().is_none());
+        let mut results = as_completed([failing(rt, 5), gated(rt, 7).1]);
         assert_eq!(results.size_hint(), (0, Some(2)));
-        assert!(matches!(results.next(), Some((1, Ok(7)))));
-        assert!(matches!(
-            results.next(),
-            Some((0, Err(JoinError::Panicked(_))))
-        ));
+        let (mut ok, mut failed) = (0, 0);
+        for (number, result) in &mut results {
+            match result {
+                Ok(value) => ok += usize::from((number, value) == (1, 7)),
+                Err(why) => failed += usize::from(number == 0 && why.is_panic()),
+            }
+        }
+        assert_eq!((ok, failed), (1, 1));
         assert!(results.next().is_none() && results.next().is_none());
+    });
+}
+
+#[test]
+fn who_has_ended_before_comes_first_and_in_the_order_of_the_handles() {
+    everywhere(|rt| {
+        let (mut gates, handles) = gates::<4>(rt);
+        for i in [3, 1, 2] {
+            gates[i] = None;
+            ended(&handles[i]);
+        }
+        let mut results = as_completed(handles);
+        for i in [1, 2, 3] {
+            assert_eq!(results.next().unwrap().0, i);
+        }
+        gates[0] = None;
+        assert_eq!(results.next().unwrap().0, 0);
     });
 }
 
@@ -219,9 +259,12 @@ fn what_is_left_of_as_completed_goes_on_or_comes_back() {
         drop(results);
         sleep(MS);
         assert_eq!(alive.count(), 1);
-        let mut results = as_completed([after(rt, 30, 1), after(rt, 0, 2), after(rt, 20, 3)]);
+        let (mut gates, handles) = gates::<3>(rt);
+        let mut results = as_completed(handles);
+        gates[1] = None;
         assert_eq!(results.next().unwrap().0, 1);
-        assert_eq!(values(results.into_rest()), [1, 3]);
+        drop(gates);
+        assert_eq!(values(results.into_rest()), [0, 2]);
     });
 }
 
@@ -264,21 +307,24 @@ fn a_target_whose_time_is_over_is_cancelled_and_waited_for() {
             Err(WaitError::Failed(JoinError::Cancelled))
         ));
         // It does not care, and has a result.
-        let stubborn = spawn(rt, || {
-            let end = Instant::now() + 20 * MS;
-            while Instant::now() < end {
-                let _ = std::panic::catch_unwind(|| sleep(5 * MS));
-            }
+        let (begin, begun) = channels::bounded(1);
+        let b = begin.clone();
+        let stubborn = spawn(rt, move || {
+            b.send(()).unwrap();
+            while std::panic::catch_unwind(|| sleep(HOUR)).is_ok() {}
             5
         });
+        begun.recv().unwrap();
         assert_eq!(wait_for(2 * MS, stubborn).unwrap(), 5);
         // It fails while it unwinds.
-        let worse = spawn(rt, || {
+        let worse = spawn(rt, move || {
+            begin.send(()).unwrap();
             if std::panic::catch_unwind(|| sleep(HOUR)).is_err() {
                 std::panic::resume_unwind(Box::new("worse"));
             }
         });
-        let failed = wait_for(20 * MS, worse);
+        begun.recv().unwrap();
+        let failed = wait_for(2 * MS, worse);
         assert!(matches!(
             failed,
             Err(WaitError::Failed(JoinError::Panicked(_)))
@@ -292,9 +338,8 @@ fn a_shield_keeps_its_goroutine_from_the_timeout_and_the_cancel_of_who_waits() {
         let alive = Alive::default();
         let waited = wait_for(2 * MS, shield(sleeper(rt, &alive)));
         assert!(matches!(waited, Err(WaitError::Elapsed)));
-        let over = timeout(2 * MS, || {
-            wait_for(HOUR, shield(sleeper(rt, &alive))).is_ok()
-        });
+        let h = sleeper(rt, &alive);
+        let over = timeout(2 * MS, || wait_for(HOUR, shield(h)).is_ok());
         assert_eq!(over, Err(Elapsed));
         sleep(2 * MS);
         assert_eq!(alive.count(), 2);
@@ -307,15 +352,14 @@ fn a_shield_keeps_its_goroutine_from_the_timeout_and_the_cancel_of_who_waits() {
 #[test]
 fn a_handle_comes_back_when_the_time_is_over() {
     everywhere(|rt| {
-        let h = after(rt, 30, 5);
+        let (gate, h) = gated(rt, 5);
         let h = h.join_timeout(MS).unwrap_err();
         let h = h.join_timeout(Duration::ZERO).unwrap_err();
         let h = h.join_deadline(Instant::now() + MS).unwrap_err();
-        let h = wait([h], Until::AllCompleted, Some(MS))
-            .pending
-            .pop()
-            .unwrap();
+        let mut waited = wait([h], Until::AllCompleted, Some(MS));
+        let h = waited.pending.remove(0);
         let h = h.join_deadline(Instant::now()).unwrap_err();
+        drop(gate);
         assert_eq!(h.join_timeout(Duration::MAX).unwrap().unwrap(), 5);
         let failed = failing(rt, 1).join_timeout(HOUR).unwrap();
         assert!(failed.unwrap_err().is_panic());
@@ -323,16 +367,17 @@ fn a_handle_comes_back_when_the_time_is_over() {
     within_minute(|| {
         let rt = runtime::start(2);
         rt.run(|| {
+            let (gate, opened) = channels::bounded::<()>(0);
+            let word = String::from("borrowed");
             runtime::scope(|s| {
-                let word = String::from("borrowed");
                 let h = s.spawn(|| {
-                    sleep(20 * MS);
-                    5
+                    assert!(opened.recv().is_err());
+                    word.len()
                 });
                 let h = h.join_timeout(MS).unwrap_err();
                 let h = h.join_deadline(Instant::now() + MS).unwrap_err();
-                assert_eq!(wait_for(HOUR, h).unwrap(), 5);
-                drop(word);
+                drop(gate);
+                assert_eq!(wait_for(HOUR, h).unwrap(), 8);
             });
         });
     });
@@ -466,7 +511,7 @@ fn memory_stays_flat() {
         let rt = runtime::start(2);
         let round = |k: u32| {
             rt.run(move || {
-                let handles = (0..1000u32).map(|i| go!(move || vec![i; 16]));
+                let handles = (0..1000u32).map(|i| go!(move || vec![i; 256]));
                 let mut results = as_completed(handles);
                 for _ in 0..k % 1000 {
                     results.next();
@@ -480,6 +525,6 @@ fn memory_stays_flat() {
         let before = status_kib("VmRSS");
         (0..scale(1000) as u32).for_each(|k| round(k * 37));
         let after = status_kib("VmRSS");
-        assert!(after < before + 4096, "{before} KiB, then {after}");
+        assert!(after < before + 32_768, "{before} KiB, then {after}");
     });
 }
