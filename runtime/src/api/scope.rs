@@ -86,9 +86,13 @@ where
         _ if asked.is_some_and(|r| !frame.is(&r)) && !std::thread::panicking() => {
             unwind(asked.unwrap_or(Request::None))
         }
-        // On a goroutine the caller itself is being stopped.
-        Ok(_) if scope.state.was_cut_short() && crate::m::current().is_null() => {
-            panic!("a goroutine of the scope was cancelled: the runtime was shut down meanwhile")
+        _ if scope.state.was_cut_short() => {
+            if crate::m::current().is_null() {
+                panic!(
+                    "a goroutine of the scope was cancelled: the runtime was shut down meanwhile"
+                )
+            }
+            unwind(Request::None) // the caller itself is being stopped
         }
         Ok(value) => value,
         Err(payload) => resume_unwind(payload),

@@ -330,7 +330,7 @@ pub(super) unsafe fn goroutine_entry(word: usize) {
     // SAFETY: a scope waits for its goroutines.
     if let Some(scope) = unsafe { scope.as_ref() } {
         if cut_short && !sched.is_running() {
-            scope.note_cut_short();
+            scope.cut_short();
         }
         if unheard {
             scope.fail(g);
