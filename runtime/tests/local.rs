@@ -6,7 +6,7 @@ mod support;
 use runtime::time::sleep;
 use runtime::{JoinError, go, goroutine_local};
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::{Alive, Token, eventually, scale, status_kib, with_procs, within_minute};
@@ -500,15 +500,20 @@ fn a_late_cancel_does_not_cut_destructors_short() {
         rt.run(|| {
             let ended = Arc::new(AtomicUsize::new(0));
             let e = ended.clone();
+            let cancelled = Arc::new(AtomicBool::new(false));
+            let c = cancelled.clone();
             let (tx, rx) = channels::bounded(1);
             let h = go!(move || {
                 SLOW.set(Some(Slow(e)));
                 tx.send(()).unwrap();
-                std::thread::sleep(10 * MS); // no wait of the runtime's
+                while !c.load(Ordering::SeqCst) {
+                    std::thread::sleep(MS); // no wait of the runtime's
+                }
                 5
             });
             rx.recv().unwrap();
             h.cancel();
+            cancelled.store(true, Ordering::SeqCst);
             assert_eq!(h.join().unwrap(), 5);
             assert_eq!(ended.load(Ordering::SeqCst), 1);
         });

@@ -55,8 +55,7 @@ pub fn gathered() -> Result<Vec<String>, JoinError> {
 pub fn gathered_with_errors() -> Vec<Result<String, JoinError>> {
     let mut tasks = tasks();
     tasks.push(go!(|| std::panic::resume_unwind(Box::new("boom"))));
-    let results = gather_all(tasks);
-    results
+    gather_all(tasks)
 }
 
 /// `asyncio.wait`, with each of its conditions, and with a timeout.
@@ -162,7 +161,7 @@ pub fn cancelled() -> (bool, JoinError, String) {
 
 /// `asyncio.TaskGroup`.
 pub fn task_group() -> String {
-    let words = vec!["borrowed", "by", "all"];
+    let words = ["borrowed", "by", "all"];
     let (mut total, mut longest) = (0, "");
     runtime::scope(|group| {
         group.spawn(|| total = words.iter().map(|w| w.len()).sum());
