@@ -300,6 +300,8 @@ pub(super) unsafe fn goroutine_entry(word: usize) {
         match word & TAGS {
             RUN => g.task.run(),
             CANCEL => {
+                // Met: the closure's destructors may wait.
+                let _ = g.parker.take_request();
                 g.task.cancel(JoinError::Cancelled);
                 Outcome::Cancelled
             }
