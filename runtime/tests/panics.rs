@@ -300,6 +300,12 @@ fn run_resumes_the_panic_of_its_goroutine() {
 
 #[test]
 fn a_scope_tells_of_a_child_that_nobody_joined() {
+    struct Ended<'a>(&'a AtomicUsize);
+    impl Drop for Ended<'_> {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
     support::with_procs(|rt| {
         rt.run(|| {
             for late in [false, true] {
@@ -311,9 +317,11 @@ fn a_scope_tells_of_a_child_that_nobody_joined() {
                             runtime::yield_now();
                         }
                         drop(h);
-                        s.spawn(|| {
+                        // Cancelled, maybe before it begins, or not, if it is quick.
+                        let ended = Ended(&finished);
+                        s.spawn(move || {
+                            let _ended = ended;
                             runtime::yield_now();
-                            finished.fetch_add(1, SeqCst);
                         });
                     })
                 }));
