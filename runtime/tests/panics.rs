@@ -300,34 +300,40 @@ fn run_resumes_the_panic_of_its_goroutine() {
 
 #[test]
 fn a_scope_tells_of_a_child_that_nobody_joined() {
-    struct Ended<'a>(&'a AtomicUsize);
-    impl Drop for Ended<'_> {
-        fn drop(&mut self) {
-            self.0.fetch_add(1, SeqCst);
-        }
-    }
     support::with_procs(|rt| {
         rt.run(|| {
             for late in [false, true] {
-                let finished = AtomicUsize::new(0);
+                // Counts the end of a goroutine, which is cancelled, whether it has started or not.
+                struct Ends<'a>(&'a AtomicUsize);
+                impl Drop for Ends<'_> {
+                    fn drop(&mut self) {
+                        self.0.fetch_add(1, SeqCst);
+                    }
+                }
+                let ended = AtomicUsize::new(0);
                 let caught = catch_unwind(AssertUnwindSafe(|| {
                     scope(|s| {
+                        let ends = Ends(&ended);
                         let h = s.spawn(|| -> () { quiet_panic("child") });
                         while late && !h.is_finished() {
                             runtime::yield_now();
                         }
                         drop(h);
-                        // Cancelled, maybe before it begins, or not, if it is quick.
-                        let ended = Ended(&finished);
                         s.spawn(move || {
-                            let _ended = ended;
-                            runtime::yield_now();
+                            let _ends = ends;
+                            loop {
+                                runtime::yield_now();
+                            }
                         });
                     })
                 }));
                 let text = *caught.unwrap_err().downcast::<&str>().unwrap();
                 assert!(text.contains("a goroutine of the scope panicked"), "{text}");
-                assert_eq!(finished.load(SeqCst), 1, "the scope waits for the others");
+                assert_eq!(
+                    ended.load(SeqCst),
+                    1,
+                    "the scope cancels and awaits the others"
+                );
             }
         });
     });
