@@ -8,5 +8,6 @@ pub(crate) mod join;
 pub(crate) mod local;
 pub(crate) mod runtime;
 pub(crate) mod scope;
+pub mod sync;
 pub mod task;
 pub mod time;

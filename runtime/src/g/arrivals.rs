@@ -9,7 +9,7 @@
 //! on, so nobody claims it later.
 
 use super::parker::{Claimed, Token, Waiter};
-use crate::sync::Mutex;
+use crate::atomics::Mutex;
 use std::sync::Arc;
 
 #[derive(Debug)]

@@ -21,8 +21,8 @@
 //! sets DONE; else the handle's owner, who takes it back by [`JoinWord::withdraw`].
 
 use super::parker::{Waiter, WaiterCell};
-use crate::sync::Ordering;
-use crate::sync::atomic::AtomicU32;
+use crate::atomics::Ordering;
+use crate::atomics::atomic::AtomicU32;
 
 const HANDLE: u32 = 1;
 const RESULT: u32 = 2;

@@ -13,8 +13,8 @@
 //! the child's G.
 
 use super::task::Unwind;
-use crate::sync::Ordering;
-use crate::sync::atomic::AtomicU32;
+use crate::atomics::Ordering;
+use crate::atomics::atomic::AtomicU32;
 use std::cell::{Cell, UnsafeCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;

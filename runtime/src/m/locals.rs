@@ -2,8 +2,8 @@
 
 use super::current;
 use super::thread::{thread_table, used_thread_table};
+use crate::atomics::Ordering;
 use crate::g::locals::Table;
-use crate::sync::Ordering;
 use std::ptr;
 
 /// The caller's table, or `None` if it has ended. It stays in its place as long as the caller lives.

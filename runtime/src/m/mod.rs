@@ -9,8 +9,8 @@ pub(crate) mod thread;
 
 pub(crate) use current::{current, set_current};
 
+use crate::atomics::atomic::{AtomicBool, AtomicPtr, AtomicU32};
 use crate::g::G;
-use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32};
 use note::Note;
 use retake::Handshake;
 use std::cell::Cell;

@@ -3,9 +3,9 @@
 //! of a G beside that: its table of goroutine-local values.
 
 use super::note::Note;
+use crate::atomics::Mutex;
 use crate::g::locals::{self, Table};
 use crate::g::parker::{Kind, Parker};
-use crate::sync::Mutex;
 use std::cell::Cell;
 use std::ptr::NonNull;
 use std::time::Instant;

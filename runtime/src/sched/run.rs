@@ -4,6 +4,7 @@
 //! the P cannot be taken away under it. Nothing here may unwind, and no user code runs here.
 
 use super::{Phase, Sched, ScopeState};
+use crate::atomics::{Ordering, light_fence};
 use crate::fiber::{FINISHED, Fiber};
 use crate::g::G;
 use crate::g::arrivals::Arrivals;
@@ -14,7 +15,6 @@ use crate::g::task::{AbortOnUnwind, JoinError, Outcome};
 use crate::m::{M, Unusual, current};
 use crate::p::P;
 use crate::p::runq::{Pushed, Runnable};
-use crate::sync::{Ordering, light_fence};
 use crate::timer::heap::Target;
 use crate::timer::{self, nanos};
 use std::fmt;

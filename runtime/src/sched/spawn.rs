@@ -1,6 +1,7 @@
 //! New goroutines: Go's `newproc`.
 
 use super::{Sched, Window};
+use crate::atomics::Ordering;
 use crate::g::G;
 use crate::g::locals::{Inherited, inherited};
 use crate::g::registry::{self, GList};
@@ -8,7 +9,6 @@ use crate::g::task::JoinError;
 use crate::m::locals;
 use crate::p::runq::{Pushed, Runnable};
 use crate::p::{P, next_id};
-use crate::sync::Ordering;
 use std::panic::Location;
 use std::ptr;
 

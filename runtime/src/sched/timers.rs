@@ -15,11 +15,11 @@
 //! else to run, the M itself goes to sleep and watches, and nobody was woken for nothing.
 
 use super::{Phase, Sched, State};
+use crate::atomics::{Ordering, light_fence};
 use crate::g::parker::Claimed;
 use crate::m::M;
 use crate::p::P;
 use crate::p::runq::Runnable;
-use crate::sync::{Ordering, light_fence};
 use crate::timer::heap::Target;
 use crate::timer::node::{Fired, Node};
 use crate::timer::{self, NEVER, Nanos};
@@ -159,7 +159,7 @@ impl Sched {
                 // ended.
                 let (parker, frame) = unsafe { (parker.as_ref(), &*frame) };
                 parker.request_frame(frame);
-                crate::sync::heavy_fence();
+                crate::atomics::heavy_fence();
                 claimed = super::interrupt::claim(parker);
             });
             match fired {

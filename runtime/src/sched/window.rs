@@ -6,6 +6,7 @@
 
 use super::Sched;
 use super::run::{PARK, SLICE_OVER, YIELD};
+use crate::atomics::Ordering;
 use crate::g::G;
 use crate::g::parker::{Token, Waiter};
 use crate::g::status::WaitReason;
@@ -14,13 +15,18 @@ use crate::m::thread::thread_parker;
 use crate::m::{M, Unusual, current};
 use crate::p::P;
 use crate::p::lock::{Held, Lock};
-use crate::sync::Ordering;
 use crate::timer::Nanos;
 use crate::timer::heap::Target;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr;
 use std::time::Instant;
+
+/// Spins before a wait: with their pauses, about as long as Go's.
+const SPINS: u32 = 2;
+/// Pauses of the first one; they double. Long enough that the owner gets some work done undisturbed
+/// (see `Backoff`).
+const FIRST_SPIN: u32 = 32;
 
 /// The calling goroutine, inside the runtime; or the calling plain thread, for which "inside" has
 /// no meaning. Dropping it leaves.
@@ -306,6 +312,31 @@ impl Window {
         // SAFETY: the window keeps the P; the rest is the caller's promise.
         unsafe { Sched::of_m(m).add_timer(p, when, target) };
         Ok(())
+    }
+
+    /// Whether to spin once more (for the `n`th time, from zero) rather than to park: Go's
+    /// `runtime_canSpin`. It is worth it only if the one who is waited for may be running now.
+    #[inline]
+    pub(crate) fn may_spin(&self, n: u32) -> bool {
+        n < SPINS && self.others_run()
+    }
+
+    fn others_run(&self) -> bool {
+        let Some((m, p)) = self.m_and_p() else {
+            return true; // a thread: what it saves is a system call
+        };
+        // SAFETY: our own M.
+        let sched = unsafe { Sched::of_m(m) };
+        let ps = sched.ps.len() as u32;
+        ps > 1 && sched.idle.npidle() + sched.idle.nmspinning() + 1 < ps && p.runq.len() == 0 // else there is something better to do
+    }
+
+    /// The `n`th spin.
+    #[inline]
+    pub(crate) fn spin(&self, n: u32) {
+        for _ in 0..FIRST_SPIN << n {
+            std::hint::spin_loop();
+        }
     }
 
     /// Gives the P away and leaves: for a call that will block.

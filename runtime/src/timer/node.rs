@@ -17,10 +17,10 @@
 //! a handle. So an entry that is thrown away never drops anything of the user's.
 
 use super::Nanos;
+use crate::atomics::atomic::AtomicU32;
+use crate::atomics::{Mutex, Ordering};
 use crate::g::interrupt::Frame;
 use crate::g::parker::Parker;
-use crate::sync::atomic::AtomicU32;
-use crate::sync::{Mutex, Ordering};
 use std::panic::Location;
 use std::ptr::NonNull;
 

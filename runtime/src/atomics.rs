@@ -40,6 +40,20 @@ impl<T> Mutex<T> {
     }
 }
 
+/// A `const fn`, except under loom, whose atomics cannot be made at compile time.
+macro_rules! const_fn {
+    ($(#[$attr:meta])* $vis:vis const fn $name:ident($($arg:ident: $ty:ty),*) -> $ret:ty $body:block) => {
+        #[cfg(not(loom))]
+        $(#[$attr])*
+        $vis const fn $name($($arg: $ty),*) -> $ret $body
+
+        #[cfg(loom)]
+        $(#[$attr])*
+        $vis fn $name($($arg: $ty),*) -> $ret $body
+    };
+}
+pub(crate) use const_fn;
+
 /// The turns of a wait loop: pauses that double, so that who waits leaves the cache line to who
 /// works, then the CPU is given to other threads, since the one that is waited for may have been
 /// descheduled by the kernel.
