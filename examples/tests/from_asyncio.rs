@@ -154,7 +154,33 @@ fn queue() {
         assert!(empty.is_empty());
         assert_eq!(late, Elapsed);
         assert_eq!(len, 1000);
+        assert_eq!(objects::queue_join(), 5050);
     });
+}
+
+#[test]
+fn event() {
+    everywhere(|| assert_eq!(objects::event(), (false, 3)));
+}
+
+#[test]
+fn lock() {
+    everywhere(|| assert_eq!(objects::lock(), 10));
+}
+
+#[test]
+fn semaphore() {
+    everywhere(|| assert!((1..=3).contains(&objects::semaphore())));
+}
+
+#[test]
+fn condition() {
+    everywhere(|| assert_eq!(objects::condition(), [0, 1, 2]));
+}
+
+#[test]
+fn barrier() {
+    everywhere(|| assert_eq!(objects::barrier(), (1, true)));
 }
 
 #[test]
@@ -178,6 +204,11 @@ fn the_tour_tells_it_all() {
             "to_thread",
             "contextvars",
             "Queue",
+            "Event",
+            "Lock",
+            "Semaphore",
+            "Condition",
+            "Barrier",
         ] {
             let told = out.stdout.lines().any(|l| l.starts_with(topic));
             assert!(told, "{topic}: {}", out.stdout);

@@ -54,6 +54,14 @@ fn main() {
             "Queue, without waiting: {:?}",
             objects::queue_without_waiting()
         );
+        println!("Queue, join: {}", objects::queue_join());
+        let (early, woken) = objects::event();
+        println!("Event: set before: {early}, then {woken} went on");
+        println!("Lock: counted to {}", objects::lock());
+        println!("Semaphore: at most {} at once", objects::semaphore());
+        println!("Condition: {:?}", objects::condition());
+        let (leaders, all) = objects::barrier();
+        println!("Barrier: {leaders} was last, all had come: {all}");
         print!("three tasks:\n{}", tasks::three_tasks());
     });
 }

@@ -7,7 +7,7 @@ use crate::sched::interrupt;
 use std::fmt;
 
 /// The results of the goroutines in the order in which they end (asyncio's `as_completed`), each with the
-/// place of its handle among `handles`. Whoever ended before comes first, in the order of the handles.
+/// place of its handle among `handles`. Those that had ended before the call come in the order of the handles.
 ///
 /// A failure is one of the results. Nothing is ever cancelled: what is left when the iterator is dropped
 /// goes on detached. Each step costs the same however many goroutines there are.
