@@ -14,6 +14,7 @@
 //! println!("{name}"); // borrow of moved value
 //! ```
 
+pub mod from_asyncio;
 pub mod pipeline;
 pub mod prime_sieve;
 pub mod skynet;

@@ -187,6 +187,7 @@ fn every_program_explains_itself() {
         env!("CARGO_BIN_EXE_prime_sieve"),
         env!("CARGO_BIN_EXE_skynet"),
         env!("CARGO_BIN_EXE_wordcount"),
+        env!("CARGO_BIN_EXE_asyncio_tour"),
     ] {
         let out = run(program, ["--help"]).expect_code(0);
         assert!(out.stdout.contains("--procs"), "{}", out.stdout);

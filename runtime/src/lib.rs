@@ -112,6 +112,7 @@ mod exports {
     #[doc(hidden)]
     pub use crate::api::join::spawn_named as __spawn_named;
     pub use crate::api::join::{Goroutine, JoinHandle, current, spawn};
+    pub use crate::api::local::{AccessError, LocalKey};
     #[doc(hidden)]
     pub use crate::api::runtime::current_m;
     pub use crate::api::runtime::{Runtime, SHUTDOWN_PATIENCE, ShutdownError, num_goroutines};
@@ -122,8 +123,6 @@ mod exports {
     pub use crate::stack::{DEFAULT_STACK_SIZE, MAX_STACK_SIZE, MIN_STACK_SIZE, StackGuard};
 }
 #[cfg(not(loom))]
-pub use api::sync;
-#[cfg(not(loom))]
-pub use api::time;
+pub use api::{sync, task, time};
 #[cfg(not(loom))]
 pub use exports::*;

@@ -1,6 +1,7 @@
 //! Spawning, and waiting for what was spawned.
 
 use crate::api::runtime::default_sched;
+use crate::api::time::from_now;
 use crate::atomics::Ordering;
 use crate::g::join::Released;
 use crate::g::parker::Token;
@@ -14,6 +15,7 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr;
+use std::time::{Duration, Instant};
 
 /// Spawns a goroutine: into the caller's own runtime on a goroutine, into the default one (the
 /// first that runs) on a plain thread. The macro [`go!`](crate::go!) is the same with more forms.
@@ -119,7 +121,7 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    fn g(&self) -> &G {
+    pub(crate) fn g(&self) -> &G {
         // SAFETY: a G is not freed while its handle exists.
         unsafe { &*self.g }
     }
@@ -135,24 +137,71 @@ impl<T> JoinHandle<T> {
     /// If a goroutine joins itself.
     #[inline]
     pub fn join(self) -> Result<T, JoinError> {
-        if !self.g().join.is_done() && !self.wait(Interrupt::Allowed) {
+        if !self.g().join.is_done() && self.wait(Interrupt::Allowed, None) == Waited::Interrupted {
             // Interrupted while it unwinds already: there is nothing more to wait for.
             return Err(JoinError::Cancelled);
         }
         self.take()
     }
 
+    /// As [`JoinHandle::join`], for at most `d`. If that is over first, the handle comes back, and
+    /// nothing has happened to the goroutine. (To cancel it then:
+    /// [`task::wait_for`](crate::task::wait_for).)
+    ///
+    /// ```
+    /// use runtime::{go, time::sleep};
+    /// use std::time::Duration;
+    ///
+    /// let rt = runtime::start(2);
+    /// rt.run(|| {
+    ///     let h = go!(|| {
+    ///         sleep(Duration::from_millis(20));
+    ///         "done"
+    ///     });
+    ///     let h = h.join_timeout(Duration::from_millis(1)).unwrap_err();
+    ///     assert_eq!(h.join().unwrap(), "done");
+    /// });
+    /// ```
+    ///
+    /// # Errors
+    /// The handle, if the time was over first. (Or if the caller is unwinding and its waits are cut
+    /// short.)
+    ///
+    /// # Panics
+    /// As [`JoinHandle::join`].
+    pub fn join_timeout(self, d: Duration) -> Result<Result<T, JoinError>, JoinHandle<T>> {
+        self.join_until(from_now(d))
+    }
+
+    /// As [`JoinHandle::join_timeout`], until a point in time.
+    ///
+    /// # Errors
+    /// As [`JoinHandle::join_timeout`].
+    ///
+    /// # Panics
+    /// As [`JoinHandle::join`].
+    pub fn join_deadline(self, at: Instant) -> Result<Result<T, JoinError>, JoinHandle<T>> {
+        self.join_until(Some(at))
+    }
+
+    fn join_until(self, at: Option<Instant>) -> Result<Result<T, JoinError>, JoinHandle<T>> {
+        if !self.g().join.is_done() && self.wait(Interrupt::Allowed, at) != Waited::Done {
+            return Err(self);
+        }
+        Ok(self.take())
+    }
+
     /// As `join`, for a wait that something's safety depends on.
     pub(crate) fn join_blocking(self) -> Result<T, JoinError> {
         if !self.g().join.is_done() {
-            self.wait(Interrupt::Forbidden);
+            self.wait(Interrupt::Forbidden, None);
         }
         self.take()
     }
 
     /// The goroutine has finished, and the handle is the last that knows of it.
     #[inline]
-    fn take(self) -> Result<T, JoinError> {
+    pub(crate) fn take(self) -> Result<T, JoinError> {
         let g = ManuallyDrop::new(self).g;
         // SAFETY: DONE was read with Acquire and HANDLE is ours: G and result belong to us.
         unsafe {
@@ -162,9 +211,8 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// False if the wait was interrupted while the caller unwinds.
     #[inline]
-    fn wait(&self, interrupt: Interrupt) -> bool {
+    fn wait(&self, interrupt: Interrupt, until: Option<Instant>) -> Waited {
         let g = self.g();
         loop {
             let window = Window::enter();
@@ -172,21 +220,27 @@ impl<T> JoinHandle<T> {
                 && ptr::eq(me, g)
             {
                 drop(window);
-                panic!("a goroutine cannot join itself: it would wait for ever");
+                joins_itself();
             }
             // SAFETY: for the park below, which publishes it.
             let waiter = unsafe { window.waiter() };
             // SAFETY: the commit publishes the waiter by one atomic word; a stale waiter is
             // harmless there.
-            let (window, token) =
-                unsafe { window.park(WaitReason::Join, interrupt, || g.join.register(waiter)) };
+            let (window, token) = unsafe {
+                window.park_until(WaitReason::Join, interrupt, until, || {
+                    g.join.register(waiter)
+                })
+            };
             drop(window);
             if g.join.is_done() {
-                return true;
+                return Waited::Done;
             }
             if token == Token::INTERRUPTED {
                 interrupt::interrupted();
-                return false;
+                return Waited::Interrupted;
+            }
+            if token == Token::TIMEOUT {
+                return Waited::TimedOut;
             }
         }
     }
@@ -249,6 +303,21 @@ impl<T> JoinHandle<T> {
             })
         }
     }
+}
+
+/// How a wait for a goroutine ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waited {
+    Done,
+    /// The deadline has passed.
+    TimedOut,
+    /// It was interrupted while the caller unwinds.
+    Interrupted,
+}
+
+#[cold]
+pub(crate) fn joins_itself() -> ! {
+    panic!("a goroutine cannot join itself: it would wait for ever")
 }
 
 /// The handle ends: leaves the goroutine to itself, or cleans up after it. `drop_result` drops a

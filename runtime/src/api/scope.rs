@@ -12,6 +12,7 @@ use crate::sched::{ScopeState, Spawned, Window};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::time::{Duration, Instant};
 
 /// A scope in which goroutines may borrow what outlives it. See [`scope()`].
 #[derive(Debug)]
@@ -172,9 +173,51 @@ impl<T> ScopedJoinHandle<'_, T> {
     /// # Panics
     /// As [`JoinHandle::join`].
     pub fn join(self) -> Result<T, JoinError> {
+        self.into_handle().join()
+    }
+
+    /// As [`JoinHandle::join_timeout`].
+    ///
+    /// # Errors
+    /// The handle, if the time was over first.
+    ///
+    /// # Panics
+    /// As [`JoinHandle::join`].
+    pub fn join_timeout(self, d: Duration) -> Result<Result<T, JoinError>, Self> {
+        self.join_by(|h| h.join_timeout(d))
+    }
+
+    /// As [`JoinHandle::join_deadline`].
+    ///
+    /// # Errors
+    /// The handle, if the time was over first.
+    ///
+    /// # Panics
+    /// As [`JoinHandle::join`].
+    pub fn join_deadline(self, at: Instant) -> Result<Result<T, JoinError>, Self> {
+        self.join_by(|h| h.join_deadline(at))
+    }
+
+    fn join_by(
+        self,
+        join: impl FnOnce(JoinHandle<T>) -> Result<Result<T, JoinError>, JoinHandle<T>>,
+    ) -> Result<Result<T, JoinError>, Self> {
+        let state = self.state;
+        join(self.into_handle()).map_err(|h| ScopedJoinHandle {
+            handle: ManuallyDrop::new(h),
+            state,
+        })
+    }
+
+    pub(crate) fn handle(&self) -> &JoinHandle<T> {
+        &self.handle
+    }
+
+    /// The handle inside, which does not tell the scope of a panic that nobody hears of.
+    pub(crate) fn into_handle(self) -> JoinHandle<T> {
         let mut this = ManuallyDrop::new(self);
         // SAFETY: taken once; the destructor does not run.
-        unsafe { ManuallyDrop::take(&mut this.handle) }.join()
+        unsafe { ManuallyDrop::take(&mut this.handle) }
     }
 
     /// Whether the goroutine has finished.

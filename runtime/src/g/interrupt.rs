@@ -169,6 +169,20 @@ impl Parker {
         Request::None
     }
 
+    /// Of two requests that the waiter has taken one after the other, the one that unwinds further.
+    /// Its own.
+    #[cfg_attr(loom, allow(dead_code, reason = "no model uses it"))]
+    pub(crate) fn further(&self, a: Request, b: Request) -> Request {
+        match (a, b) {
+            (Request::Cancel, _) | (_, Request::Cancel) => Request::Cancel,
+            (Request::None, other) | (other, Request::None) => other,
+            (Request::Frame(x), Request::Frame(y)) => {
+                let inner = self.frames().map(|f| f.id).find(|&id| id == x || id == y);
+                if inner == Some(x) { b } else { a }
+            }
+        }
+    }
+
     /// The waiter's frames, the innermost first. Its own.
     fn frames(&self) -> impl Iterator<Item = &Frame> {
         let mut next = self.frame.load(Ordering::Relaxed).cast_const();

@@ -6,6 +6,8 @@
 //!            stored
 //!   DONE     the goroutine is off its stack   set by the scheduler
 //!   JOINER   somebody waits for DONE          set by the handle's owner, on its way to sleep
+//!   LISTED   the joiner is a list of ends     set and cleared together with JOINER
+//!            (`arrivals.rs`), not a waiter
 //!   turn     a number in the upper bits       changed with each joiner, so that `finish` is not
 //!                                             fooled by a second one while it reads the first
 //! ```
@@ -14,6 +16,9 @@
 //! set, else the goroutine, which drops it. Who owns the G: the scheduler until DONE; then the
 //! handle if HANDLE is still set, else the scheduler, which frees it. Each question is decided by
 //! one read-modify-write on one word, so it has exactly one answer.
+//!
+//! Who owns the share of a list that LISTED stands for: the goroutine's end, if LISTED is set when it
+//! sets DONE; else the handle's owner, who takes it back by [`JoinWord::withdraw`].
 
 use super::parker::{Waiter, WaiterCell};
 use crate::atomics::Ordering;
@@ -23,8 +28,9 @@ const HANDLE: u32 = 1;
 const RESULT: u32 = 2;
 const DONE: u32 = 4;
 const JOINER: u32 = 8;
+const LISTED: u32 = 16;
 /// From here up: how often a joiner was registered.
-const TURN: u32 = 16;
+const TURN: u32 = 32;
 
 #[derive(Debug)]
 pub(crate) struct JoinWord {
@@ -50,6 +56,8 @@ pub(crate) enum Finished {
     Free,
     /// The G belongs to the handle; wake this waiter, if it is still there.
     Wake(Waiter),
+    /// The G belongs to the handle; report the end to this list, under this number.
+    Report(*const (), u32),
     /// The G belongs to the handle, which nobody waits on.
     Leave,
 }
@@ -109,7 +117,7 @@ impl JoinWord {
             // G may serve another goroutine, with another joiner.
             let joiner = match before & JOINER {
                 0 => None,
-                _ => self.joiner.get(),
+                _ => Some(self.joiner.parts()),
             };
             // AcqRel: Release publishes the end of the goroutine (and a result without
             // destructor) to the handle; Acquire pairs with `register` and `release`.
@@ -120,7 +128,17 @@ impl JoinWord {
                 Ordering::Acquire,
             ) {
                 Ok(_) if before & HANDLE == 0 => return Finished::Free,
-                Ok(_) => return joiner.map_or(Finished::Leave, Finished::Wake),
+                Ok(_) => {
+                    return match joiner {
+                        None => Finished::Leave,
+                        Some((list, n)) if before & LISTED != 0 => Finished::Report(list, n),
+                        Some((parker, seq)) => {
+                            // SAFETY: without LISTED, a waiter was registered, and the word has
+                            // not changed since its parts were read.
+                            Finished::Wake(unsafe { Waiter::from_parts(parker, seq) })
+                        }
+                    };
+                }
                 Err(now) => before = now,
             }
         }
@@ -172,10 +190,58 @@ impl JoinWord {
             // Taken back before the cell is written to. A `finish` that has read the old one, or
             // reads a mixture, fails at its compare-and-swap: the number below is another one.
             // AcqRel: not before the reads of an earlier owner's wait, not after the write below.
-            self.word.fetch_and(!JOINER, Ordering::AcqRel);
+            // (LISTED is left over only beside DONE.)
+            self.word.fetch_and(!(JOINER | LISTED), Ordering::AcqRel);
         }
         self.joiner.set(waiter);
         // AcqRel: Release publishes `joiner`; Acquire pairs with `finish`.
         self.word.fetch_add(JOINER + TURN, Ordering::AcqRel) & DONE == 0
+    }
+
+    /// Has DONE reported to a list, in place of who waited before, if anybody did. False if it is
+    /// set already, and nothing will be reported.
+    pub(crate) fn register_list(&self, list: *const (), number: u32) -> bool {
+        // As in `register`.
+        // AcqRel: as there.
+        let mut before = self.word.fetch_and(!(JOINER | LISTED), Ordering::AcqRel);
+        debug_assert!(
+            before & LISTED == 0 || before & DONE != 0,
+            "it is in another list"
+        );
+        before &= !(JOINER | LISTED);
+        self.joiner.set_parts(list, number);
+        while before & DONE == 0 {
+            // AcqRel: Release publishes `joiner`; Acquire pairs with `finish`.
+            match self.word.compare_exchange_weak(
+                before,
+                before.wrapping_add(TURN) | JOINER | LISTED,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return true,
+                Err(now) => before = now,
+            }
+        }
+        false
+    }
+
+    /// Takes back what [`JoinWord::register_list`] did. True: nothing was reported, nor will be, and
+    /// the word's share in the list is the caller's. False: it was reported, or is just being.
+    pub(crate) fn withdraw(&self) -> bool {
+        // Acquire: pairs with `finish`.
+        let mut before = self.word.load(Ordering::Acquire);
+        while before & LISTED != 0 && before & DONE == 0 {
+            // AcqRel: as in `register`.
+            match self.word.compare_exchange_weak(
+                before,
+                before & !(JOINER | LISTED),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return true,
+                Err(now) => before = now,
+            }
+        }
+        false
     }
 }

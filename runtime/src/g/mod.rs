@@ -2,8 +2,10 @@
 //! of them. Knows nothing of threads, processors and queues; the words that lead there are opaque
 //! here and typed by the rooms above.
 
+pub(crate) mod arrivals;
 pub(crate) mod interrupt;
 pub(crate) mod join;
+pub(crate) mod locals;
 pub(crate) mod parker;
 pub(crate) mod registry;
 pub(crate) mod status;
@@ -70,8 +72,9 @@ pub(crate) struct G {
     pub(crate) slice_ended: Cell<u64>,
     /// How many thread locks it holds. The goroutine's own.
     pub(crate) lock_depth: Cell<u32>,
-    /// What the goroutine keeps for itself (type `Locals` above), or null. Its own.
-    pub(crate) locals: Cell<*mut ()>,
+    /// What the goroutine keeps for itself (`locals.rs`), or null. Its own, once its parent has put
+    /// in what it inherits.
+    pub(crate) locals: locals::Table,
     /// The next and the previous goroutine of its scope. Under the scope's lock.
     pub(crate) siblings: Cell<(*const G, *const G)>,
     /// The scope that waits for it (type `ScopeState` above), or null. Written before the G is
@@ -138,6 +141,7 @@ impl G {
         self.m.store(ptr::null_mut(), Ordering::Relaxed);
         self.locked_m.store(ptr::null_mut(), Ordering::Relaxed);
         self.scope.set(ptr::null());
+        self.locals.set(ptr::null_mut());
         self.join.reset();
         self.parker.reset();
     }

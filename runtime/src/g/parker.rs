@@ -314,11 +314,19 @@ impl WaiterCell {
         self.seq.store(waiter.seq, Ordering::Relaxed);
     }
 
-    pub(crate) fn get(&self) -> Option<Waiter> {
-        Some(Waiter {
-            parker: NonNull::new(self.parker.load(Ordering::Relaxed))?,
-            seq: self.seq.load(Ordering::Relaxed),
-        })
+    /// As `set`, of anything that consists of a pointer and a number.
+    pub(crate) fn set_parts(&self, pointer: *const (), number: u32) {
+        self.parker
+            .store(pointer.cast_mut().cast(), Ordering::Relaxed);
+        self.seq.store(number, Ordering::Relaxed);
+    }
+
+    /// What was set: a waiter's as of [`Waiter::into_parts`].
+    pub(crate) fn parts(&self) -> (*const (), u32) {
+        (
+            self.parker.load(Ordering::Relaxed).cast_const().cast(),
+            self.seq.load(Ordering::Relaxed),
+        )
     }
 }
 

@@ -251,6 +251,22 @@ impl Task {
         self.vtable.set(None);
     }
 
+    /// The result, where it is.
+    ///
+    /// # Safety
+    /// The task holds a result of type `T`, of which the caller is the owner.
+    pub(crate) unsafe fn result<T>(&self) -> &Result<T, JoinError> {
+        let at: *const Storage = self.storage.get();
+        // SAFETY: the caller's promise; where `store` has put it.
+        unsafe {
+            if fits::<Result<T, JoinError>>() {
+                &*at.cast()
+            } else {
+                &**at.cast::<*const Result<T, JoinError>>()
+            }
+        }
+    }
+
     /// # Safety
     /// The task holds a result of type `T`, of which the caller is the owner.
     pub(crate) unsafe fn take_result<T>(&self) -> Result<T, JoinError> {

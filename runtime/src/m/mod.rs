@@ -2,6 +2,7 @@
 //! An M runs goroutines only while it has a P; the record's word for it is opaque here.
 
 pub(crate) mod current;
+pub(crate) mod locals;
 pub(crate) mod note;
 pub(crate) mod retake;
 pub(crate) mod thread;

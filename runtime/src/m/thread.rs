@@ -1,8 +1,10 @@
 //! Plain threads as waiters: whoever calls into the runtime from a thread that is not an M parks
-//! that thread, by the same `Waiter` that stands for a goroutine.
+//! that thread, by the same `Waiter` that stands for a goroutine. And what a plain thread has instead
+//! of a G beside that: its table of goroutine-local values.
 
 use super::note::Note;
 use crate::atomics::Mutex;
+use crate::g::locals::{self, Table};
 use crate::g::parker::{Kind, Parker};
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -34,6 +36,55 @@ thread_local! {
     static HELD: Held = const { Held(Cell::new(None)) };
     /// The parker of a thread that is past HELD's destructor. Without a destructor of its own.
     static LATE: Cell<Option<&'static ThreadParker>> = const { Cell::new(None) };
+}
+
+/// What becomes of a thread's table of locals.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TableState {
+    Unused,
+    /// It ends with the thread.
+    InUse,
+    Ended,
+}
+
+/// Ends the thread's table.
+struct TableEnd;
+
+impl Drop for TableEnd {
+    fn drop(&mut self) {
+        TABLE.with(|table| {
+            if !table.get().is_null() {
+                // SAFETY: the thread's own, at its end; from here on `thread_table` finds it ended.
+                unsafe { locals::end(table) };
+            }
+        });
+        TABLE_STATE.set(TableState::Ended);
+    }
+}
+
+thread_local! {
+    /// The values that a plain thread has of its own, and what becomes of them. Without destructors,
+    /// so that they can be used while those of other thread-locals run.
+    static TABLE: Table = const { Cell::new(std::ptr::null_mut()) };
+    static TABLE_STATE: Cell<TableState> = const { Cell::new(TableState::Unused) };
+    static TABLE_END: TableEnd = const { TableEnd };
+}
+
+/// The calling plain thread's table of locals, or `None` if it has ended. Never called on an M.
+pub(crate) fn thread_table() -> Option<*const Table> {
+    match TABLE_STATE.get() {
+        TableState::InUse => {}
+        TableState::Unused => {
+            TABLE_END.with(|_| TABLE_STATE.set(TableState::InUse));
+        }
+        TableState::Ended => return None,
+    }
+    Some(TABLE.with(std::ptr::from_ref))
+}
+
+/// As [`thread_table`], if the thread has one already.
+pub(crate) fn used_thread_table() -> Option<*const Table> {
+    (TABLE_STATE.get() == TableState::InUse).then(|| TABLE.with(std::ptr::from_ref))
 }
 
 fn take() -> &'static ThreadParker {

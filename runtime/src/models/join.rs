@@ -20,6 +20,8 @@ struct World {
     joiner: Sleeper,
     /// A second joiner, of the next goroutine that has the same G.
     next_joiner: Sleeper,
+    /// The share of a list: who has taken it, and under which number.
+    share: UnsafeCell<Option<u32>>,
     /// Not part of the model.
     dropped: Count,
     freed: Count,
@@ -38,6 +40,7 @@ impl World {
             g: UnsafeCell::new(false),
             joiner: Sleeper::new(),
             next_joiner: Sleeper::new(),
+            share: UnsafeCell::new(None),
             dropped: Count::new(0),
             freed: Count::new(0),
         };
@@ -79,8 +82,16 @@ impl World {
                     claimed.ready();
                 }
             }
+            // Written out: the list is one more cell, which belongs to who has its share.
+            Finished::Report(_, number) => self.take_share(number),
             Finished::Leave => {}
         }
+    }
+
+    fn take_share(&self, number: u32) {
+        // SAFETY: the caller thinks that the share is its own.
+        let before = self.share.with_mut(|s| unsafe { s.replace(Some(number)) });
+        assert_eq!(before, None, "taken twice");
     }
 
     /// The handle is dropped.
@@ -201,6 +212,33 @@ fn a_late_end_does_not_wake_the_joiner_of_the_next_goroutine() {
             goroutine.join().unwrap();
         }
     });
+}
+
+/// The end is to be reported to a list, which the handle's owner takes back, drops the handle, or waits
+/// in the usual way then. The list's share goes to one of the two.
+#[test]
+fn an_end_and_a_report_that_is_taken_back() {
+    for then_join in [false, true] {
+        check(4, move || {
+            let w = World::new();
+            let goroutine = spawn(&w, |w| w.run(true));
+            if w.join.register_list(std::ptr::null(), 7) {
+                if w.join.withdraw() {
+                    w.take_share(0);
+                }
+            } else {
+                w.take_share(1);
+            }
+            match then_join {
+                true => w.join(),
+                false => w.release(),
+            }
+            goroutine.join().unwrap();
+            // SAFETY: the goroutine has ended.
+            w.share.with(|s| assert!(unsafe { *s }.is_some()));
+            assert_eq!((w.dropped.load(Relaxed), w.freed.load(Relaxed)), (1, 1));
+        });
+    }
 }
 
 /// A joiner's wait has timed out, and another one registers in its place while the goroutine ends: the

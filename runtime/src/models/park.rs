@@ -40,6 +40,14 @@ unsafe impl Send for World {}
 unsafe impl Sync for World {}
 
 impl World {
+    /// What was published.
+    fn published_waiter(&self) -> Waiter {
+        let (parker, seq) = self.cell.parts();
+        assert!(!parker.is_null(), "published");
+        // SAFETY: the parts of the waiter that was set.
+        unsafe { Waiter::from_parts(parker, seq) }
+    }
+
     fn new() -> Arc<World> {
         Arc::new(World {
             parker: Parker::new(Kind::Goroutine),
@@ -113,7 +121,7 @@ impl World {
         if !self.published.load(Ordering::Acquire) {
             return false;
         }
-        let waiter = self.cell.get().expect("published");
+        let waiter = self.published_waiter();
         self.resume(waiter.claim(WOKEN));
         true
     }
@@ -210,7 +218,7 @@ fn the_word_alone_orders_waiter_and_claimer() {
         let w = World::new();
         w.cell.set(w.parker.episode());
         let one = spawn(&w, |w| {
-            let waiter = w.cell.get().expect("set before");
+            let waiter = w.published_waiter();
             // SAFETY: the claimer's, until it claims.
             w.elem.with_mut(|e| unsafe { *e = 5 });
             if waiter.claim(WOKEN).is_some() {
@@ -234,7 +242,7 @@ fn the_word_alone_orders_waiter_and_claimer() {
 fn a_waiter_of_an_earlier_episode_never_wins() {
     fn wake_and_park_again(w: &World) {
         if w.published.load(Ordering::Acquire) {
-            let waiter = w.cell.get().expect("published");
+            let waiter = w.published_waiter();
             if w.resume(waiter.claim(WOKEN)) {
                 w.before_park(false);
                 assert!(w.commit_park(|_| true).is_none());

@@ -23,6 +23,16 @@ pub(crate) unsafe fn cancel(g: &G) {
     }
 }
 
+/// As [`cancel`], of many at the cost of one fence.
+///
+/// # Safety
+/// None of the goroutines is freed meanwhile.
+pub(crate) unsafe fn cancel_all<'a>(gs: impl Iterator<Item = &'a G> + Clone) {
+    gs.clone().for_each(|g| g.parker.request_cancel());
+    heavy_fence();
+    gs.filter_map(|g| claim(&g.parker)).for_each(Claimed::ready);
+}
+
 /// Step (3) of an interrupter, whose request is made and fenced: claims the wait, and waits until
 /// its commit function is through with the waiter's frame.
 pub(crate) fn claim(parker: &Parker) -> Option<Claimed> {
@@ -94,6 +104,11 @@ pub(crate) fn interrupted() {
 /// something first.
 pub(crate) fn take_request() -> Request {
     me().take_request()
+}
+
+/// Whether the caller's runtime stops: its waits are all cut short.
+pub(crate) fn stopping() -> bool {
+    me_and_stopping().1
 }
 
 /// Unwinds the caller if it was asked to, and does not unwind already. For calls that can do so

@@ -7,7 +7,9 @@ use super::{Phase, Sched, ScopeState};
 use crate::atomics::{Ordering, light_fence};
 use crate::fiber::{FINISHED, Fiber};
 use crate::g::G;
+use crate::g::arrivals::Arrivals;
 use crate::g::join::{Finished, Stored};
+use crate::g::locals;
 use crate::g::parker::Token;
 use crate::g::task::{AbortOnUnwind, JoinError, Outcome};
 use crate::m::{M, Unusual, current};
@@ -144,6 +146,12 @@ impl Sched {
                 }
                 Finished::Wake(waiter) => {
                     if let Some(claimed) = waiter.claim(Token::new(0)) {
+                        self.ready_on(p, claimed);
+                    }
+                }
+                Finished::Report(list, number) => {
+                    // SAFETY: it was registered with its share of the list, which is ours now.
+                    if let Some(claimed) = Arrivals::report(list, number) {
                         self.ready_on(p, claimed);
                     }
                 }
@@ -305,8 +313,7 @@ pub(super) unsafe fn goroutine_entry(word: usize) {
         }
     };
     if outcome == Outcome::Panicked && sched.config.on_panic == super::OnPanic::Abort {
-        eprintln!("fatal error: a goroutine panicked, and OnPanic::Abort was asked for");
-        std::process::abort();
+        abort_for_panic();
     }
     let mut unheard = false;
     let mut cut_short = false;
@@ -317,6 +324,9 @@ pub(super) unsafe fn goroutine_entry(word: usize) {
         cut_short = outcome == Outcome::Cancelled;
         // SAFETY: the handle is gone, so the result is ours.
         unsafe { g.task.drop_result() };
+    }
+    if !g.locals.get().is_null() {
+        end_locals(g, sched);
     }
     let scope = g.scope.get().cast::<ScopeState>();
     // SAFETY: a scope waits for its goroutines.
@@ -335,6 +345,23 @@ pub(super) unsafe fn goroutine_entry(word: usize) {
     }
     std::mem::forget(window); // the scheduler's loop goes on inside
     guard.disarm();
+}
+
+/// Drops the goroutine's own values, on the goroutine: user code, which may wait.
+#[cold]
+fn end_locals(g: &G, sched: &Sched) {
+    // It has ended, so a cancel that came too late to be heeded is void.
+    let _ = g.parker.take_request();
+    // SAFETY: the table of the goroutine that calls this, of which no user code is left but the
+    // destructors.
+    if unsafe { locals::end(&g.locals) } && sched.config.on_panic == super::OnPanic::Abort {
+        abort_for_panic();
+    }
+}
+
+fn abort_for_panic() -> ! {
+    eprintln!("fatal error: a goroutine panicked, and OnPanic::Abort was asked for");
+    std::process::abort();
 }
 
 /// Says whose stack it is, for the overflow report.

@@ -3,8 +3,10 @@
 use super::{Sched, Window};
 use crate::atomics::Ordering;
 use crate::g::G;
+use crate::g::locals::{Inherited, inherited};
 use crate::g::registry::{self, GList};
 use crate::g::task::JoinError;
+use crate::m::locals;
 use crate::p::runq::{Pushed, Runnable};
 use crate::p::{P, next_id};
 use std::panic::Location;
@@ -28,7 +30,11 @@ pub(crate) unsafe fn spawn<F, T>(with: Spawned, f: F) -> Result<*const G, (Spawn
 where
     F: FnOnce() -> T,
 {
-    let window = Window::enter();
+    let mut window = Window::enter();
+    let mut inherited = Inherited::NOTHING;
+    if window.g().is_some_and(|me| !me.locals.get().is_null()) {
+        (window, inherited) = inherit(window);
+    }
     let Some((m, p)) = window.m_and_p() else {
         return Err((with, f));
     };
@@ -60,11 +66,25 @@ where
             }
             return Ok(g);
         }
+        (*g).locals.set(inherited.into_table());
         if p.runq.push_fresh(Runnable(g)) == Pushed::Deque {
             sched.work_in_deque();
         }
         Ok(g)
     }
+}
+
+/// Clones what a child of the calling goroutine inherits, outside of the window.
+#[cold]
+#[inline(never)]
+fn inherit(window: Window) -> (Window, Inherited) {
+    drop(window);
+    let inherited = match locals::own_used_table() {
+        // SAFETY: the caller's own; the window is closed.
+        Some(table) => unsafe { inherited(&*table) },
+        None => Inherited::NOTHING,
+    };
+    (Window::enter(), inherited)
 }
 
 /// A goroutine without a handle, to be queued by the caller. By the scheduler, for a timer.
@@ -120,6 +140,12 @@ pub(crate) unsafe fn spawn_outside<F, T>(sched: &Sched, with: Spawned, f: F) -> 
 where
     F: FnOnce() -> T,
 {
+    // The caller may be a goroutine of another runtime, or a thread.
+    let inherited = match locals::own_used_table() {
+        // SAFETY: the caller's own; there is no window.
+        Some(table) => unsafe { inherited(&*table) },
+        None => Inherited::NOTHING,
+    };
     let g = registry::take_one();
     let mut state = sched.lock.lock();
     if !sched.is_running() {
@@ -137,6 +163,7 @@ where
             with.name,
         );
         (*g).scope.set(with.scope.cast());
+        (*g).locals.set(inherited.into_table());
         (*g).task.put(f);
         (*g).status.spawned();
         if let Some(scope) = with.scope.as_ref() {

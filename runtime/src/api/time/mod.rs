@@ -20,6 +20,6 @@ pub use timer::Timer;
 use std::time::{Duration, Instant};
 
 /// The point in time so far from now; `None` is never.
-fn from_now(d: Duration) -> Option<Instant> {
+pub(crate) fn from_now(d: Duration) -> Option<Instant> {
     Instant::now().checked_add(d)
 }
