@@ -98,13 +98,18 @@ impl M {
         }
     }
 
-    /// A pseudo-random number below `n` (xorshift; only for the order of stealing).
+    /// A pseudo-random number below `n` (xorshift; for the order of stealing, and of a select's arms).
     pub(crate) fn random(&self, n: u32) -> u32 {
-        let mut x = self.rng.get();
-        x ^= x << 13;
-        x ^= x >> 17;
-        x ^= x << 5;
+        let x = xorshift(self.rng.get());
         self.rng.set(x);
         ((u64::from(x) * u64::from(n)) >> 32) as u32
     }
+}
+
+/// The next of a row of pseudo-random numbers; not zero if `x` is not.
+#[inline]
+pub(crate) fn xorshift(mut x: u32) -> u32 {
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^ (x << 5)
 }

@@ -138,6 +138,28 @@ impl Window {
         unsafe { lock.lock(self.m_and_p().map(|(_, p)| p.bias)) }
     }
 
+    /// Takes several locks at once, if all of them are biased to this goroutine's P: two plain
+    /// accesses for the first, one for each further. Never waits. All are released by one
+    /// [`Lock::unlock`] of any of them.
+    ///
+    /// # Safety
+    /// As for [`Window::lock`].
+    #[inline(always)]
+    pub unsafe fn lock_all<'a>(&self, locks: impl Iterator<Item = &'a Lock>) -> Option<Held> {
+        let (_, p) = self.m_and_p()?;
+        // SAFETY: the window keeps the P; the rest is the caller's promise.
+        unsafe { Lock::lock_all(p.bias, locks) }
+    }
+
+    /// A pseudo-random number below `n`, fit for choosing among equals.
+    #[inline]
+    pub fn random(&self, n: u32) -> u32 {
+        match self.m_and_p() {
+            Some((m, _)) => m.random(n),
+            None => thread_parker().random(n),
+        }
+    }
+
     /// Takes one of several locks that the caller holds at once, by the way that takes its bias
     /// away. Whoever takes several takes them in the order of their addresses.
     ///
