@@ -30,17 +30,33 @@ mod buffer;
 mod ends;
 mod error;
 mod hchan;
+mod head;
 mod iter;
+mod meet;
 mod receiver;
+mod select;
 mod sender;
+mod source;
 mod waitq;
 
 pub use error::{
-    RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
+    ReadyTimeoutError, RecvError, RecvTimeoutError, SelectTimeoutError, SendError,
+    SendTimeoutError, TryReadyError, TryRecvError, TrySelectError, TrySendError,
 };
 pub use iter::{IntoIter, Iter, TryIter};
 pub use receiver::Receiver;
+pub use select::{Select, SelectedOperation};
 pub use sender::Sender;
+pub use source::{after, at, never, tick};
+
+/// What the macros expand to.
+#[doc(hidden)]
+pub mod internal {
+    pub use crate::select::macros::{
+        no_such_arm, recv_arm, select, select_timeout, send_arm, try_select,
+    };
+    pub use std::option::Option::{None, Some};
+}
 
 use hchan::Hchan;
 

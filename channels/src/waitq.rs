@@ -2,7 +2,8 @@
 //!
 //! A sudog lives on the stack of whoever waits, linked into its channel's queue under the
 //! channel's lock. It is unlinked before its frame ends: by the one who wakes the waiter, or by
-//! the waiter itself when its wait ended otherwise.
+//! the waiter itself when its wait ended otherwise. A select has one sudog per arm, all with the same
+//! waiter: only one of them is claimed, and the token says which.
 //!
 //! ```text
 //!   hchan.recvq                 goroutine 7's stack      goroutine 9's stack
@@ -11,55 +12,90 @@
 //!                                 elem --> slot }                elem --> slot }
 //! ```
 
-use runtime::park::Waiter;
+use runtime::park::{Claimed, Token, Waiter};
 use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// What a claim's token says of a sudog: what it waited for has come.
+pub(crate) const DONE: u32 = 0;
+/// The channel was closed.
+pub(crate) const CLOSED: u32 = 1;
+/// Number of outcomes: the token is a multiple of it, the sudog's own, plus one of them.
+pub(crate) const OUTCOMES: u32 = 2;
 
 /// One wait at one channel.
 #[derive(Debug)]
-pub(crate) struct Sudog {
+pub struct Sudog {
     waiter: Waiter,
-    /// Where the waiter's value is (a sender's), or shall go (a receiver's).
+    /// Where the waiter's value is (a sender's), or shall go (a receiver's). Null: a select that
+    /// sends, and will only make the value when it has been chosen.
     pub(crate) elem: *mut (),
     next: *mut Sudog,
     prev: *mut Sudog,
+    /// Added to the outcome in the claim's token: which arm of a select it is.
+    base: u32,
     /// Whether it is linked into a queue.
     queued: bool,
+    /// Whoever claimed it could not do what it claimed it for: the waiter starts again.
+    pub(crate) void: bool,
 }
 
 impl Sudog {
+    #[inline]
     pub(crate) fn new(waiter: Waiter, elem: *mut ()) -> Sudog {
+        Sudog::of_arm(waiter, elem, 0)
+    }
+
+    /// That of a select's arm.
+    #[inline]
+    pub(crate) fn of_arm(waiter: Waiter, elem: *mut (), arm: u32) -> Sudog {
         Sudog {
             waiter,
             elem,
             next: ptr::null_mut(),
             prev: ptr::null_mut(),
+            base: arm * OUTCOMES,
             queued: false,
+            void: false,
         }
     }
 
-    pub(crate) fn waiter(&self) -> Waiter {
-        self.waiter
+    #[inline]
+    pub(crate) fn claim(&self, outcome: u32) -> Option<Claimed> {
+        self.waiter.claim(Token::new(self.base + outcome))
     }
 }
 
-/// A queue of waiters, first in, first out. All of it is protected by the channel's lock.
+/// A queue of waiters, first in, first out. All of it is protected by the channel's lock; only
+/// whether it is empty may be read without.
 #[derive(Debug)]
 pub(crate) struct WaitQueue {
-    first: *mut Sudog,
+    first: AtomicPtr<Sudog>,
     last: *mut Sudog,
 }
 
 impl WaitQueue {
     pub(crate) const fn new() -> WaitQueue {
         WaitQueue {
-            first: ptr::null_mut(),
+            first: AtomicPtr::new(ptr::null_mut()),
             last: ptr::null_mut(),
         }
     }
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.first.is_null()
+        self.first().is_null()
+    }
+
+    /// Relaxed, here and in `set_first`: ordered by the lock; who reads without it gets a hint.
+    #[inline]
+    fn first(&self) -> *mut Sudog {
+        self.first.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn set_first(&self, s: *mut Sudog) {
+        self.first.store(s, Ordering::Relaxed);
     }
 
     /// # Safety
@@ -73,7 +109,7 @@ impl WaitQueue {
             (*s).prev = self.last;
             (*s).queued = true;
             if self.last.is_null() {
-                self.first = s;
+                self.set_first(s);
             } else {
                 (*self.last).next = s;
             }
@@ -86,21 +122,40 @@ impl WaitQueue {
     /// or its waiter claimed and made ready.
     #[inline]
     pub(crate) unsafe fn pop(&mut self) -> Option<*mut Sudog> {
-        let s = self.first;
+        let s = self.first();
         if s.is_null() {
             return None;
         }
         // SAFETY: what is in the queue is valid.
         unsafe {
-            self.first = (*s).next;
-            if self.first.is_null() {
+            let next = (*s).next;
+            self.set_first(next);
+            if next.is_null() {
                 self.last = ptr::null_mut();
             } else {
-                (*self.first).prev = ptr::null_mut();
+                (*next).prev = ptr::null_mut();
             }
             (*s).queued = false;
         }
         Some(s)
+    }
+
+    /// Takes out the first whose wait has not ended otherwise (a select that has chosen another arm, a
+    /// deadline, a shutdown), and claims it.
+    ///
+    /// # Safety
+    /// As for `pop`.
+    #[inline(always)]
+    pub(crate) unsafe fn claim_first(&mut self, outcome: u32) -> Option<(Claimed, *mut Sudog)> {
+        // SAFETY: the caller's promise; a popped sudog is valid under the lock.
+        unsafe {
+            while let Some(s) = self.pop() {
+                if let Some(claimed) = (*s).claim(outcome) {
+                    return Some((claimed, s));
+                }
+            }
+        }
+        None
     }
 
     /// Takes `s` out, if it is still in.
@@ -116,7 +171,7 @@ impl WaitQueue {
             (*s).queued = false;
             let (prev, next) = ((*s).prev, (*s).next);
             match prev.is_null() {
-                true => self.first = next,
+                true => self.set_first(next),
                 false => (*prev).next = next,
             }
             match next.is_null() {

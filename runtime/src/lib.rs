@@ -71,7 +71,7 @@ mod sched {
 /// What `waitq.rs` of the channels uses of this crate.
 #[cfg(all(loom, test))]
 mod park {
-    pub(crate) use crate::g::parker::Waiter;
+    pub(crate) use crate::g::parker::{Claimed, Token, Waiter};
 }
 #[cfg(all(loom, test))]
 extern crate self as runtime;

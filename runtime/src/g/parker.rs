@@ -217,12 +217,11 @@ impl Waiter {
         let fired = word(self.seq, token.0, FIRED);
         // AcqRel: Acquire pairs with the Release in `arm`; Release makes what the claimer wrote
         // (the value at the waiter's `elem`) visible to a waiter that polls the word.
-        match self.parker().word.compare_exchange(
-            armed,
-            fired,
-            Ordering::AcqRel,
-            Ordering::Relaxed,
-        ) {
+        match self
+            .parker()
+            .word
+            .compare_exchange(armed, fired, Ordering::AcqRel, Ordering::Relaxed)
+        {
             Ok(_) => Some(Claimed(Some(self.parker))),
             Err(now) if now == word(self.seq, 0, OPEN) => self.claim_open(now, fired),
             Err(_) => None,
