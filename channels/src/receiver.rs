@@ -95,8 +95,8 @@ impl<T> Receiver<T> {
     /// let rx = channels::Receiver::from_source(Arc::new(Constant(7)));
     /// assert_eq!(rx.recv(), Ok(7));
     /// ```
-    pub fn from_source(source: Arc<impl Source<Item = T> + 'static>) -> Receiver<T> {
-        let handle: Arc<Handle<T>> = Arc::new(Handle::new(source));
+    pub fn from_source(source: Arc<dyn Source<Item = T>>) -> Receiver<T> {
+        let handle = Arc::new(Handle::new(source));
         Receiver::of(Arc::into_raw(handle).cast::<()>().map_addr(|a| a | TAG))
     }
 

@@ -6,6 +6,7 @@
 
 use crate::Receiver;
 use runtime::park::{Source, Taken, Token, Waiter, Window};
+use runtime::time::{Ticker, Timer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ pub(crate) struct Handle<T> {
 }
 
 impl<T> Handle<T> {
-    pub(crate) fn new(source: Arc<impl Source<Item = T> + 'static>) -> Handle<T> {
+    pub(crate) fn new(source: Arc<dyn Source<Item = T>>) -> Handle<T> {
         Handle { source }
     }
 
@@ -119,6 +120,43 @@ pub fn tick(duration: Duration) -> Receiver<Instant> {
 /// ```
 pub fn never<T>() -> Receiver<T> {
     Receiver::nil()
+}
+
+/// What the timer fires: once per setting, however many receivers there are.
+///
+/// ```
+/// use channels::{Receiver, select};
+/// use runtime::time::Timer;
+/// use std::time::Duration;
+///
+/// let timer = Timer::new(Duration::from_secs(3600));
+/// let fired = Receiver::from(&timer);
+/// timer.reset(Duration::from_millis(5));
+/// select! {
+///     recv(fired) -> when => assert!(when.is_ok()),
+///     default(Duration::from_secs(60)) => unreachable!("it fires sooner"),
+/// }
+/// ```
+impl From<&Timer> for Receiver<Instant> {
+    fn from(timer: &Timer) -> Receiver<Instant> {
+        Receiver::from_source(timer.source())
+    }
+}
+
+/// The ticks of the ticker.
+///
+/// ```
+/// use channels::Receiver;
+/// use runtime::time::Ticker;
+/// use std::time::Duration;
+///
+/// let ticks = Receiver::from(&Ticker::new(Duration::from_millis(2)));
+/// assert_eq!(ticks.iter().take(3).count(), 3);
+/// ```
+impl From<&Ticker> for Receiver<Instant> {
+    fn from(ticker: &Ticker) -> Receiver<Instant> {
+        Receiver::from_source(ticker.source())
+    }
 }
 
 /// One value at a point in time.

@@ -42,6 +42,8 @@ mod stack;
 #[cfg_attr(loom, allow(dead_code, reason = "used by the models only"))]
 mod sync;
 #[cfg(not(loom))]
+mod timer;
+#[cfg(not(loom))]
 mod trace;
 
 // Under loom only the protocols are compiled, from the very files that the runtime uses, and the
@@ -49,6 +51,7 @@ mod trace;
 #[cfg(all(loom, test))]
 #[allow(dead_code, reason = "no model uses all of it")]
 mod g {
+    pub(crate) mod interrupt;
     pub(crate) mod join;
     pub(crate) mod parker;
 }
@@ -66,7 +69,6 @@ mod p {
 #[allow(dead_code, reason = "no model uses all of it")]
 mod sched {
     pub(crate) mod idle;
-    pub(crate) mod scope_word;
 }
 /// What `waitq.rs` of the channels uses of this crate.
 #[cfg(all(loom, test))]
@@ -94,5 +96,7 @@ mod exports {
     pub use crate::sched::{OnPanic, StartError};
     pub use crate::stack::{DEFAULT_STACK_SIZE, MAX_STACK_SIZE, MIN_STACK_SIZE, StackGuard};
 }
+#[cfg(not(loom))]
+pub use api::time;
 #[cfg(not(loom))]
 pub use exports::*;

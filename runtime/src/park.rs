@@ -116,6 +116,17 @@ pub enum Taken<T> {
     Closed,
 }
 
+impl<T> Taken<T> {
+    /// The answer, but for what was taken.
+    pub fn without_item(self) -> Taken<()> {
+        match self {
+            Taken::Item(_) => Taken::Item(()),
+            Taken::Empty(until) => Taken::Empty(until),
+            Taken::Closed => Taken::Closed,
+        }
+    }
+}
+
 /// Enters the runtime. While the window is open the goroutine keeps its P. If the runtime is
 /// shutting down, the goroutine is unwound here.
 ///
@@ -137,10 +148,8 @@ pub unsafe fn enter_quietly() -> Window {
 }
 
 /// What to do after a wait that ended with [`Token::INTERRUPTED`], when the primitive is in order
-/// again and the window closed: unwinds the goroutine, or, if it unwinds already, returns, and the
-/// operation must report failure.
+/// again and the window closed: unwinds the caller (to the end of the goroutine, or of a
+/// `timeout`), or, if it unwinds already, returns, and the operation must report failure.
 pub fn interrupted() {
-    if !std::thread::panicking() {
-        crate::sched::unwind_now();
-    }
+    crate::sched::interrupt::interrupted();
 }

@@ -1,33 +1,17 @@
 //! What a goroutine can ask of the scheduler directly.
 
-use crate::m::current;
-use crate::sched::Sched;
-use crate::sched::{Window, lock_os_thread as lock, unlock_os_thread as unlock, unwind_now};
+use crate::sched::interrupt::unwind_if_asked;
+use crate::sched::{Window, lock_os_thread as lock, unlock_os_thread as unlock};
 use std::marker::PhantomData;
 
 /// Lets other goroutines run: the caller goes to the end of its P's queue (Go's
 /// `runtime.Gosched`). On a plain thread it is `std::thread::yield_now`.
 ///
-/// During a shutdown the goroutine ends here.
+/// During a shutdown, or if it was cancelled, the goroutine ends here.
 #[inline]
 pub fn yield_now() {
     drop(Window::enter().yield_now());
-    end_if_stopping();
-}
-
-/// Unwinds a goroutine whose runtime is shutting down, if it does not unwind already. For calls
-/// that cannot rely on being asked to come in: because they are without a P most of the time, or
-/// enter quietly.
-pub(crate) fn end_if_stopping() {
-    // SAFETY: the calling thread's own M, or null; an M keeps its runtime alive.
-    let stopping = unsafe {
-        current()
-            .as_ref()
-            .is_some_and(|m| !Sched::of_m(m).is_running())
-    };
-    if stopping && !std::thread::panicking() {
-        unwind_now();
-    }
+    unwind_if_asked();
 }
 
 /// Runs `f`, which is known to block its thread (a file, a C library, a long computation), with
@@ -46,7 +30,7 @@ pub fn blocking<F, T>(f: F) -> T
 where
     F: FnOnce() -> T,
 {
-    end_if_stopping();
+    unwind_if_asked();
     blocking_quietly(f)
 }
 

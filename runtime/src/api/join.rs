@@ -7,7 +7,7 @@ use crate::g::status::WaitReason;
 use crate::g::task::JoinError;
 use crate::g::{G, GoroutineId};
 use crate::park::Interrupt;
-use crate::sched::{Spawned, Window, free_g, spawn_outside, unwind_now};
+use crate::sched::{Spawned, Window, free_g, interrupt, spawn_outside};
 use crate::sync::Ordering;
 use std::fmt;
 use std::marker::PhantomData;
@@ -128,7 +128,8 @@ impl<T> JoinHandle<T> {
     /// thread blocks.
     ///
     /// # Errors
-    /// If it panicked, was cancelled by the shutdown of its runtime, or got no stack.
+    /// If it panicked, was cancelled (by [`JoinHandle::cancel`], or the shutdown of its runtime), or
+    /// got no stack.
     ///
     /// # Panics
     /// If a goroutine joins itself.
@@ -161,7 +162,7 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// False if the wait was interrupted.
+    /// False if the wait was interrupted while the caller unwinds.
     #[inline]
     fn wait(&self, interrupt: Interrupt) -> bool {
         let g = self.g();
@@ -184,12 +185,40 @@ impl<T> JoinHandle<T> {
                 return true;
             }
             if token == Token::INTERRUPTED {
-                if std::thread::panicking() {
-                    return false;
-                }
-                unwind_now();
+                interrupt::interrupted();
+                return false;
             }
         }
+    }
+
+    /// Asks the goroutine to end (asyncio's `Task.cancel`): its present wait, or the next one if it
+    /// runs, unwinds it, so that destructors run, and `join` gives [`JoinError::Cancelled`]. One that
+    /// has not started never does.
+    ///
+    /// It is a request. A goroutine that does not wait any more finishes as if nothing had been
+    /// asked of it; one that catches the unwinding goes on, and can be cancelled again. Waits in
+    /// destructors, while it unwinds, are not cut short by the same request.
+    ///
+    /// Returns false if it comes too late: the goroutine has finished already.
+    ///
+    /// ```
+    /// use runtime::{go, JoinError};
+    ///
+    /// let rt = runtime::start(2);
+    /// rt.run(|| {
+    ///     let h = go!(|| runtime::time::sleep(std::time::Duration::from_secs(3600)));
+    ///     assert!(h.cancel());
+    ///     assert!(matches!(h.join(), Err(JoinError::Cancelled)));
+    /// });
+    /// ```
+    pub fn cancel(&self) -> bool {
+        let g = self.g();
+        if g.join.is_done() {
+            return false;
+        }
+        // SAFETY: a G is not freed while its handle exists.
+        unsafe { interrupt::cancel(g) };
+        true
     }
 
     /// Whether the goroutine has finished: `join` will not wait.

@@ -7,3 +7,4 @@ pub(crate) mod go;
 pub(crate) mod join;
 pub(crate) mod runtime;
 pub(crate) mod scope;
+pub mod time;

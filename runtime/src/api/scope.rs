@@ -2,10 +2,13 @@
 
 use crate::api::join::{JoinHandle, spawn_unchecked};
 use crate::g::GoroutineId;
+use crate::g::interrupt::{Frame, Request};
+use crate::g::parker::Token;
 use crate::g::status::WaitReason;
 use crate::g::task::JoinError;
 use crate::park::Interrupt;
-use crate::sched::{ScopeWord, Spawned, Window};
+use crate::sched::interrupt::{self, next_frame_id, take_request, unwind, unwind_if_asked};
+use crate::sched::{ScopeState, Spawned, Window};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
@@ -13,15 +16,15 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 /// A scope in which goroutines may borrow what outlives it. See [`scope()`].
 #[derive(Debug)]
 pub struct Scope<'scope, 'env: 'scope> {
-    word: ScopeWord,
+    state: ScopeState,
     /// Invariant, as in std.
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
 }
 
-impl std::fmt::Debug for ScopeWord {
+impl std::fmt::Debug for ScopeState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ScopeWord")
+        f.write_str("ScopeState")
     }
 }
 
@@ -29,8 +32,13 @@ impl std::fmt::Debug for ScopeWord {
 /// On a goroutine the caller parks; on a plain thread it blocks, and the goroutines run in the
 /// default runtime.
 ///
-/// A shutdown of the runtime does not end this wait (the goroutines use the caller's frame); it
-/// ends the waits of the goroutines, and the caller's next one.
+/// It is what asyncio calls a `TaskGroup`: nothing outlives it, and one failure ends it. If a
+/// goroutine panics whose handle was dropped, so that nobody else will hear of it, the others are
+/// cancelled, and so is what `f` itself is waiting for; when all have ended, `scope` panics. A
+/// goroutine whose handle is kept reports its panic to `join` alone.
+///
+/// A caller that is cancelled, or whose `timeout` is over, or whose runtime shuts down, cancels the
+/// goroutines, waits until they have ended (they use its frame), and unwinds.
 ///
 /// ```
 /// let rt = runtime::start(2);
@@ -52,24 +60,37 @@ pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
-    crate::api::calls::end_if_stopping();
+    unwind_if_asked();
     let scope = Scope {
-        word: ScopeWord::new(),
+        state: ScopeState::new(),
         scope: PhantomData,
         env: PhantomData,
     };
+    let mut frame = Frame::new(next_frame_id(), None);
+    let me = interrupt::me();
+    // SAFETY: the frame is left below, after all goroutines have ended; nothing in between moves
+    // it or returns early (the code that could unwind is caught).
+    unsafe {
+        me.enter_frame(&mut frame);
+        scope.state.set_frame(me, &frame);
+    }
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
-    scope.wait();
+    let asked = scope.wait();
+    me.leave_frame(&frame);
     match result {
-        Err(payload) => resume_unwind(payload),
-        Ok(_) if !scope.word.heard_nothing_bad() => {
+        Err(payload) if !frame.is_mine(&*payload) => resume_unwind(payload),
+        _ if scope.state.has_failed() => {
             panic!("a goroutine of the scope panicked, and nobody joined it")
         }
+        _ if asked.is_some_and(|r| !frame.is(&r)) && !std::thread::panicking() => {
+            unwind(asked.unwrap_or(Request::None))
+        }
         // On a goroutine the caller itself is being stopped.
-        Ok(_) if scope.word.was_cut_short() && crate::m::current().is_null() => {
+        Ok(_) if scope.state.was_cut_short() && crate::m::current().is_null() => {
             panic!("a goroutine of the scope was cancelled: the runtime was shut down meanwhile")
         }
         Ok(value) => value,
+        Err(payload) => resume_unwind(payload),
     }
 }
 
@@ -81,41 +102,54 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        struct Uncount<'a>(&'a ScopeWord);
-        impl Drop for Uncount<'_> {
-            fn drop(&mut self) {
-                self.0.child_done(false);
-            }
-        }
-
         let with = Spawned {
             site: Location::caller(),
             name: None,
-            scope: &raw const self.word,
+            scope: &raw const self.state,
         };
-        self.word.child_spawned();
-        let uncount = Uncount(&self.word); // should the spawn unwind
         // SAFETY: `scope` waits for the goroutine, so what f borrows outlives it.
         let handle = unsafe { spawn_unchecked(with, f) };
-        std::mem::forget(uncount);
         ScopedJoinHandle {
             handle: ManuallyDrop::new(handle),
-            word: &self.word,
+            state: &self.state,
         }
     }
 
-    fn wait(&self) {
-        let window = Window::enter_quietly();
-        // SAFETY: for the park below, which publishes it.
-        let waiter = unsafe { window.waiter() };
-        // SAFETY: the commit publishes the waiter by one atomic word, which the last goroutine
-        // uses before it wakes us, and never after.
-        let (window, _) = unsafe {
-            window.park(WaitReason::Scope, Interrupt::Forbidden, || {
-                self.word.register(waiter)
-            })
-        };
-        drop(window);
+    /// Cancels all goroutines of the scope, as [`JoinHandle::cancel`] does; those that are spawned
+    /// later never start.
+    pub fn cancel(&self) {
+        self.state.cancel();
+    }
+
+    /// Waits until all goroutines have ended. If the wait was interrupted: by what, to be seen to
+    /// afterwards.
+    fn wait(&self) -> Option<Request> {
+        let mut asked = None;
+        let mut interrupt = Interrupt::Allowed;
+        loop {
+            let window = Window::enter_quietly();
+            // SAFETY: for the park below; published under the state's lock, and forgotten by who
+            // claims it, or below.
+            let waiter = unsafe { window.waiter() };
+            let Some(guard) = self.state.lock_unless_empty(waiter) else {
+                return asked;
+            };
+            // SAFETY: the commit releases the lock under which the waiter was published, and does
+            // nothing else.
+            let (window, token) = unsafe {
+                window.park(WaitReason::Scope, interrupt, || {
+                    drop(guard);
+                    true
+                })
+            };
+            drop(window);
+            if token == Token::INTERRUPTED {
+                self.state.forget_parent();
+                asked = Some(take_request());
+                self.state.cancel();
+                interrupt = Interrupt::Forbidden;
+            }
+        }
     }
 }
 
@@ -123,7 +157,7 @@ impl<'scope> Scope<'scope, '_> {
 #[derive(Debug)]
 pub struct ScopedJoinHandle<'scope, T> {
     handle: ManuallyDrop<JoinHandle<T>>,
-    word: &'scope ScopeWord,
+    state: &'scope ScopeState,
 }
 
 impl<T> ScopedJoinHandle<'_, T> {
@@ -145,6 +179,11 @@ impl<T> ScopedJoinHandle<'_, T> {
         self.handle.is_finished()
     }
 
+    /// Asks the goroutine to end. As [`JoinHandle::cancel`].
+    pub fn cancel(&self) -> bool {
+        self.handle.cancel()
+    }
+
     /// Number of the goroutine.
     pub fn id(&self) -> GoroutineId {
         self.handle.id()
@@ -155,7 +194,7 @@ impl<T> Drop for ScopedJoinHandle<'_, T> {
     fn drop(&mut self) {
         // SAFETY: taken once, here.
         if unsafe { ManuallyDrop::take(&mut self.handle) }.release_checked() {
-            self.word.note_unheard_panic();
+            self.state.fail(std::ptr::null());
         }
     }
 }

@@ -6,6 +6,8 @@
 //!            stored
 //!   DONE     the goroutine is off its stack   set by the scheduler
 //!   JOINER   somebody waits for DONE          set by the handle's owner, on its way to sleep
+//!   turn     a number in the upper bits       changed with each joiner, so that `finish` is not
+//!                                             fooled by a second one while it reads the first
 //! ```
 //!
 //! Who owns the result: the goroutine until it sets RESULT; then the handle if HANDLE is still
@@ -21,6 +23,8 @@ const HANDLE: u32 = 1;
 const RESULT: u32 = 2;
 const DONE: u32 = 4;
 const JOINER: u32 = 8;
+/// From here up: how often a joiner was registered.
+const TURN: u32 = 16;
 
 #[derive(Debug)]
 pub(crate) struct JoinWord {
@@ -73,6 +77,12 @@ impl JoinWord {
     #[inline]
     pub(crate) fn reset(&self) {
         self.word.store(HANDLE, Ordering::Relaxed);
+    }
+
+    /// A new goroutine without a handle.
+    #[cfg_attr(loom, allow(dead_code, reason = "no model uses it"))]
+    pub(crate) fn reset_detached(&self) {
+        self.word.store(0, Ordering::Relaxed);
     }
 
     /// A goroutine that never enters a queue: its result is there already.
@@ -153,12 +163,19 @@ impl JoinWord {
         self.word.load(Ordering::Acquire) & DONE != 0
     }
 
-    /// Publishes who waits for DONE; once per goroutine (`finish` may be reading). False if there is nothing to wait for any more.
+    /// Publishes who waits for DONE, in place of who waited before, if anybody did. False if there
+    /// is nothing to wait for any more.
     #[inline]
     pub(crate) fn register(&self, waiter: Waiter) -> bool {
-        debug_assert_eq!(self.word.load(Ordering::Relaxed) & JOINER, 0);
+        // Relaxed: only the handle's owner sets JOINER.
+        if self.word.load(Ordering::Relaxed) & JOINER != 0 {
+            // Taken back before the cell is written to. A `finish` that has read the old one, or
+            // reads a mixture, fails at its compare-and-swap: the number below is another one.
+            // AcqRel: not before the reads of an earlier owner's wait, not after the write below.
+            self.word.fetch_and(!JOINER, Ordering::AcqRel);
+        }
         self.joiner.set(waiter);
         // AcqRel: Release publishes `joiner`; Acquire pairs with `finish`.
-        self.word.fetch_or(JOINER, Ordering::AcqRel) & DONE == 0
+        self.word.fetch_add(JOINER + TURN, Ordering::AcqRel) & DONE == 0
     }
 }

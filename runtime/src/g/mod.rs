@@ -2,6 +2,7 @@
 //! of them. Knows nothing of threads, processors and queues; the words that lead there are opaque
 //! here and typed by the rooms above.
 
+pub(crate) mod interrupt;
 pub(crate) mod join;
 pub(crate) mod parker;
 pub(crate) mod registry;
@@ -10,7 +11,7 @@ pub(crate) mod task;
 
 use crate::fiber::Fiber;
 use crate::sync::Ordering;
-use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
+use crate::sync::atomic::{AtomicPtr, AtomicU64};
 use join::JoinWord;
 use parker::{Kind, Parker};
 use status::StatusWord;
@@ -18,7 +19,6 @@ use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::panic::Location;
 use std::ptr;
-use std::time::Instant;
 use task::Task;
 
 /// Number of a goroutine, unique in the process; never 0.
@@ -48,8 +48,6 @@ pub(crate) struct G {
     /// First, so that a pointer to it is a pointer to the G.
     pub(crate) parker: Parker,
     pub(crate) status: StatusWord,
-    /// Whether a shutdown may end the current wait. Written by the goroutine before it parks.
-    pub(crate) interruptible: AtomicBool,
     /// The fiber it runs on, from its first run until it finishes. Owner only.
     pub(crate) fiber: Cell<Option<Fiber>>,
     /// The M that runs it or last ran it (type `M` above). Written by that M.
@@ -67,12 +65,16 @@ pub(crate) struct G {
     /// Written before the G is published, read-only until it is freed.
     name: UnsafeCell<Option<Box<str>>>,
     pub(crate) join: JoinWord,
-    /// When its last slice ended because it had used it up; none if it is not in the global queue
-    /// for that reason. Owner only.
-    pub(crate) slice_ended: Cell<Option<Instant>>,
+    /// When its last slice ended because it had used it up; 0 if it is not in the global queue
+    /// for that reason (by the timers' clock). Owner only.
+    pub(crate) slice_ended: Cell<u64>,
     /// How many thread locks it holds. The goroutine's own.
     pub(crate) lock_depth: Cell<u32>,
-    /// The scope that waits for it (type `ScopeWord` above), or null. Written before the G is
+    /// What the goroutine keeps for itself (type `Locals` above), or null. Its own.
+    pub(crate) locals: Cell<*mut ()>,
+    /// The next and the previous goroutine of its scope. Under the scope's lock.
+    pub(crate) siblings: Cell<(*const G, *const G)>,
+    /// The scope that waits for it (type `ScopeState` above), or null. Written before the G is
     /// published.
     pub(crate) scope: Cell<*const ()>,
     pub(crate) task: Task,
@@ -95,7 +97,6 @@ impl G {
         G {
             parker: Parker::new(Kind::Goroutine),
             status: StatusWord::new(),
-            interruptible: AtomicBool::new(true),
             fiber: Cell::new(None),
             m: AtomicPtr::new(ptr::null_mut()),
             locked_m: AtomicPtr::new(ptr::null_mut()),
@@ -105,8 +106,10 @@ impl G {
             site: Cell::new(Location::caller()),
             name: UnsafeCell::new(None),
             join: JoinWord::new(),
-            slice_ended: Cell::new(None),
+            slice_ended: Cell::new(0),
             lock_depth: Cell::new(0),
+            locals: Cell::new(ptr::null_mut()),
+            siblings: Cell::new((ptr::null(), ptr::null())),
             scope: Cell::new(ptr::null()),
             task: Task::empty(),
         }
@@ -136,6 +139,7 @@ impl G {
         self.locked_m.store(ptr::null_mut(), Ordering::Relaxed);
         self.scope.set(ptr::null());
         self.join.reset();
+        self.parker.reset();
     }
 
     pub(crate) fn id(&self) -> GoroutineId {

@@ -32,8 +32,9 @@
 //! earlier episode fails on the number, which wraps only after 2^32 parks of the same goroutine
 //! between a waker's look and its compare-and-swap.
 
+use super::interrupt::Frame;
 use crate::sync::Ordering;
-use crate::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
+use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64};
 use std::ptr::NonNull;
 
 const STATE_BITS: u64 = 2;
@@ -88,6 +89,12 @@ pub(crate) enum Kind {
 pub(crate) struct Parker {
     word: AtomicU64,
     kind: Kind,
+    /// What is asked of the waiter (see `interrupt.rs`).
+    pub(super) requests: AtomicU8,
+    /// Whether the current wait may be interrupted. Written by the waiter before it arms.
+    pub(crate) interruptible: AtomicBool,
+    /// The innermost frame that can be told to end, or null. The waiter's own.
+    pub(super) frame: AtomicPtr<Frame>,
 }
 
 const fn word(seq: u32, token: u32, state: u64) -> u64 {
@@ -99,7 +106,17 @@ impl Parker {
         Parker {
             word: AtomicU64::new(word(0, 0, FIRED)),
             kind,
+            requests: AtomicU8::new(0),
+            interruptible: AtomicBool::new(true),
+            frame: AtomicPtr::new(std::ptr::null_mut()),
         }
+    }
+
+    /// A new goroutine has this parker, or a new thread: nothing is asked of it.
+    #[inline]
+    pub(crate) fn reset(&self) {
+        self.requests.store(0, Ordering::Relaxed);
+        self.frame.store(std::ptr::null_mut(), Ordering::Relaxed);
     }
 
     /// Names the next episode. Only the waiter itself calls this.
@@ -245,6 +262,27 @@ impl Waiter {
             }
         }
         None
+    }
+
+    /// Whether the wait has not ended. May be outdated at once.
+    pub(crate) fn is_waiting(self) -> bool {
+        let now = self.parker().word.load(Ordering::Relaxed);
+        now == word(self.seq, 0, ARMED) || now == word(self.seq, 0, OPEN)
+    }
+
+    /// The waiter as two words, for [`Waiter::from_parts`].
+    pub(crate) fn into_parts(self) -> (*const (), u32) {
+        (self.parker.as_ptr().cast_const().cast(), self.seq)
+    }
+
+    /// # Safety
+    /// The parts are those of a waiter.
+    pub(crate) unsafe fn from_parts(parker: *const (), seq: u32) -> Waiter {
+        Waiter {
+            // SAFETY: the caller's promise.
+            parker: unsafe { NonNull::new_unchecked(parker.cast_mut().cast()) },
+            seq,
+        }
     }
 
     #[inline]

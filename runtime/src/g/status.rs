@@ -165,6 +165,10 @@ wait_reasons! {
     Join = "join",
     /// Waiting for the goroutines of a scope.
     Scope = "scope",
+    /// Sleeping until a point in time.
+    Sleep = "sleep",
+    /// Waiting for a timer or a ticker.
+    Timer = "timer",
     /// Waiting on something built with `runtime::park`.
     User = "park",
 }

@@ -24,7 +24,7 @@ type Storage = [MaybeUninit<usize>; INLINE_WORDS];
 pub enum JoinError {
     /// It panicked; the payload is what `std::panic::catch_unwind` gives.
     Panicked(Box<dyn Any + Send + 'static>),
-    /// The runtime was shut down before it finished, or before it started.
+    /// It was cancelled, or its runtime shut down, before it finished or even before it started.
     Cancelled,
     /// There was no memory for its stack, so it never ran; the text says what to do.
     NoStack(String),
@@ -55,9 +55,7 @@ impl fmt::Display for JoinError {
                 Some(text) => write!(f, "goroutine panicked: {text}"),
                 None => f.write_str("goroutine panicked"),
             },
-            JoinError::Cancelled => {
-                f.write_str("goroutine was cancelled: its runtime was shut down")
-            }
+            JoinError::Cancelled => f.write_str("goroutine was cancelled"),
             JoinError::NoStack(why) => write!(f, "goroutine never ran: {why}"),
         }
     }
@@ -79,8 +77,8 @@ pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> Option<&str> {
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }
 
-/// The payload by which a goroutine is unwound when its runtime shuts down. Not a panic: it
-/// passes by the panic hook.
+/// The payload by which a goroutine is unwound when it is cancelled, or its runtime shuts down. Not a
+/// panic: it passes by the panic hook.
 pub(crate) struct Unwind;
 
 /// How the run of a closure ended, for the scheduler.

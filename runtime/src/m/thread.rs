@@ -41,7 +41,11 @@ thread_local! {
 }
 
 fn take() -> &'static ThreadParker {
-    FREE.lock().pop().unwrap_or_else(|| {
+    let used = FREE.lock().pop();
+    if let Some(p) = used {
+        p.parker.reset();
+    }
+    used.unwrap_or_else(|| {
         let new = Box::leak(Box::new(ThreadParker {
             parker: Parker::new(Kind::Thread),
             note: Note::new(),

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! What is checked is the code that the runtime runs: `g/parker.rs`, `g/join.rs`, `m/retake.rs`,
-//! `p/lock.rs`, `sched/idle.rs`, `sched/scope_word.rs` and the channels' `waitq.rs`. Around it each model
+//! `p/lock.rs`, `sched/idle.rs` and the channels' `waitq.rs`. Around it each model
 //! writes out the few steps of the scheduler that use it, and says which. A goroutine is
 //! modelled by its frame (a cell that loom watches) and by what it does after it was woken, its
 //! *continuation*, which is run by the thread that won the right to wake it: as if it were
@@ -22,7 +22,6 @@ mod join;
 mod lock;
 mod park;
 mod retake;
-mod scope;
 mod waitq;
 
 use crate::g::parker::{Claimed, Kind, Parker};

@@ -6,6 +6,7 @@
 
 pub(crate) mod lock;
 pub(crate) mod runq;
+pub(crate) mod timers;
 
 use crate::fiber::{Entry, Fiber};
 use crate::g::registry::{self, GList};
@@ -14,10 +15,12 @@ use crate::m::M;
 use crate::stack::{StackError, StackPool};
 use crate::sync::Ordering;
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
+use crate::timer::heap::Target;
 use lock::BiasSlot;
 use runq::RunQueue;
 use std::cell::{Cell, UnsafeCell};
 use std::ptr;
+use timers::Timers;
 
 /// Free Gs and idle fibers that a P keeps; half goes to the global pool when it has more. 64 Gs
 /// are 16 KiB; 64 warm stacks are 256 KiB.
@@ -44,6 +47,9 @@ pub(crate) struct P {
     /// Picks so far. Written by the owner, watched by the monitor.
     pub(crate) schedtick: AtomicU32,
     pub(crate) bias: &'static BiasSlot,
+    pub(crate) timers: Timers,
+    /// What was taken of some P's timers and waits to be dealt with. The owner's.
+    due: UnsafeCell<Vec<Target>>,
     fibers: UnsafeCell<Vec<Fiber>>,
     gfree: UnsafeCell<GList>,
     /// Length of `gfree`, for traces. Written by the owner.
@@ -64,12 +70,15 @@ unsafe impl Send for P {}
 
 impl P {
     pub(crate) fn new(id: u32) -> P {
+        let bias = BiasSlot::take();
         P {
             id,
             m: AtomicPtr::new(ptr::null_mut()),
             runq: RunQueue::new(),
             schedtick: AtomicU32::new(0),
-            bias: BiasSlot::take(),
+            bias,
+            timers: Timers::new(bias),
+            due: UnsafeCell::new(Vec::new()),
             fibers: UnsafeCell::new(Vec::with_capacity(KEEP + 1)),
             gfree: UnsafeCell::new(GList::new()),
             gfree_len: AtomicU32::new(0),
@@ -163,6 +172,16 @@ impl P {
             }
             self.gfree_len.store(free.len() as u32, Ordering::Relaxed);
         }
+    }
+
+    /// The place for due timers.
+    ///
+    /// # Safety
+    /// The caller owns the P, and calls this anew after anything that could use it too.
+    #[expect(clippy::mut_from_ref, reason = "the owner's alone")]
+    pub(crate) unsafe fn due(&self) -> &mut Vec<Target> {
+        // SAFETY: owner only.
+        unsafe { &mut *self.due.get() }
     }
 
     /// An idle fiber, the warmest first.

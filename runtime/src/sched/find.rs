@@ -5,6 +5,7 @@ use crate::m::M;
 use crate::p::P;
 use crate::p::runq::{GLOBAL_PHASE, ROUND, Runnable};
 use crate::sync::Ordering;
+use crate::timer::{self, NEVER, Nanos};
 use std::ptr;
 
 /// Most goroutines that are moved from the global queue at a time.
@@ -54,6 +55,9 @@ impl Sched {
             {
                 return Some(g.into());
             }
+            if p.timers.next() != NEVER {
+                self.check_timers(p);
+            }
             let phase = p.tick() % ROUND;
             if phase == GLOBAL_PHASE
                 && let Some(g) = self.global_one()
@@ -80,7 +84,8 @@ impl Sched {
         // One that has used up its slice waits until the others have had as much, or a goroutine
         // that spawns without end would come before its own children.
         // SAFETY: the queue owns it, and we hold the lock.
-        if unsafe { (*first).slice_ended.get() }.is_some_and(|at| at.elapsed() < SLICE) {
+        let ended = unsafe { (*first).slice_ended.get() };
+        if ended != 0 && timer::now() < ended + SLICE.as_nanos() as Nanos {
             return None;
         }
         self.pop_global(&mut state)
@@ -91,7 +96,7 @@ impl Sched {
         let g = state.global.pop_front()?;
         self.global_len.store(state.global.len(), Ordering::Relaxed);
         // SAFETY: the queue gave us ownership.
-        unsafe { (*g).slice_ended.set(None) };
+        unsafe { (*g).slice_ended.set(0) };
         Some(Runnable(g))
     }
 
@@ -113,9 +118,12 @@ impl Sched {
         Some(first)
     }
 
-    /// The P's own queues are empty.
+    /// The P's own queues are empty. `None`: look at them again, or for a P.
     #[cold]
     fn find_elsewhere(&self, m: &M, p: &P) -> Option<Runnable> {
+        if p.timers.next() != NEVER && self.look_at_clock(p) {
+            return None; // start over
+        }
         if let Some(g) = self.global_batch(p) {
             return Some(g);
         }
@@ -137,6 +145,9 @@ impl Sched {
                     }
                 }
             }
+        }
+        if self.steal_timers(m, p) {
+            return None; // start over
         }
         self.go_idle(m, p)
     }

@@ -9,6 +9,7 @@ use crate::m::{M, current};
 use crate::p::P;
 use crate::p::runq::Runnable;
 use crate::sync::Ordering;
+use crate::timer::{self, NEVER};
 use std::ptr;
 
 impl Sched {
@@ -16,7 +17,8 @@ impl Sched {
     /// `handoffp`).
     pub(super) fn hand_off(&self, p: &P) {
         debug_assert!(p.m.load(Ordering::Relaxed).is_null());
-        if p.runq.len() > 0 || self.global_len.load(Ordering::Relaxed) > 0 {
+        let due = || p.timers.next() != NEVER && p.timers.next() <= timer::now();
+        if p.runq.len() > 0 || self.global_len.load(Ordering::Relaxed) > 0 || due() {
             self.start_m(p, false);
             return;
         }
@@ -30,7 +32,7 @@ impl Sched {
         drop(state);
         // As when an M goes idle: see `idle.rs`.
         self.idle.before_second_look();
-        if self.any_work() {
+        if self.any_work() || self.timers_unwatched() {
             self.work_in_deque();
         }
     }
@@ -126,8 +128,7 @@ impl Sched {
         let mut state = self.lock.lock();
         its.pinned.push(g.0);
         // Asleep without a P? Then nobody else will run its queue.
-        if let Some(at) = state.idle_ms.iter().position(|&x| ptr::eq(x, its)) {
-            state.idle_ms.remove(at);
+        if self.take_idle_m(&mut state, its) {
             drop(state);
             self.detach(m, p);
             self.hand_over(its, p, false);

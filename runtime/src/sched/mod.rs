@@ -10,31 +10,35 @@
 //! | `handoff.rs` | Ps that change hands: blocking calls, locked threads |
 //! | `monitor.rs` | sysmon: takes Ps from goroutines that do not come back |
 //! | `spawn.rs` | new goroutines |
-//! | `scope_word.rs` | where a scope and its goroutines meet |
+//! | `scope_state.rs` | where a scope and its goroutines meet |
+//! | `timers.rs` | timers: who runs them, who sleeps until the next |
+//! | `interrupt.rs` | waits that are cut short: cancel, timeouts |
+//! | `park_thread.rs` | how a plain thread parks |
 //! | `start.rs`, `shutdown.rs`, `thread.rs` | beginnings and ends |
 //! | `snapshot.rs` | what traces print |
 
 mod find;
 mod handoff;
 mod idle;
+pub(crate) mod interrupt;
 mod monitor;
 mod park_thread;
 mod run;
-mod scope_word;
+mod scope_state;
 mod shutdown;
 mod snapshot;
 mod spawn;
 mod start;
 mod thread;
+mod timers;
 mod wake;
 mod window;
 
 pub(crate) use handoff::{lock_os_thread, unlock_os_thread};
-pub(crate) use scope_word::ScopeWord;
+pub(crate) use scope_state::ScopeState;
 pub(crate) use shutdown::Unfinished;
 pub(crate) use spawn::{Spawned, free_g, spawn, spawn_outside};
 pub(crate) use start::Config;
-pub(crate) use window::unwind_now;
 
 pub use start::StartError;
 pub use window::{Interrupt, Window};
@@ -82,6 +86,10 @@ pub(crate) struct Sched {
     /// Length of the global queue; written under the lock, read as a hint without.
     global_len: AtomicUsize,
     phase: AtomicU8,
+    /// Until when the watcher of the timers sleeps (`timers.rs`). Written under the lock.
+    watched_until: AtomicU64,
+    /// Which P gets the next timer of a plain thread.
+    next_timer_p: AtomicUsize,
     /// Goroutines that were spawned without a P.
     spawned_outside: AtomicU64,
     /// A fiber for goroutines that cannot have one: to drop their closures and deliver the error.
@@ -104,6 +112,8 @@ struct State {
     idle_ps: Vec<*const P>,
     /// Last in, first out: warm ones first.
     idle_ms: Vec<*const M>,
+    /// The idle M that sleeps until the first timer, or null.
+    watcher: *const M,
     global: GList,
     threads: thread::Table,
     /// The monitor sleeps until a P becomes busy.

@@ -16,11 +16,14 @@ use crate::g::task::AbortOnUnwind;
 use crate::m::M;
 use crate::p::P;
 use crate::sync::Ordering;
+use crate::timer::{self, Nanos};
 use std::time::{Duration, Instant};
 
 /// Shortest pause between two looks. A look with nothing to do costs 1 µs, the wake-up of this
 /// thread some 5: at this rate a tenth of one CPU.
 const PAUSE_MIN: Duration = Duration::from_micros(50);
+/// So late may a timer of an idle P be before the monitor thinks that it was forgotten.
+const LATE: Nanos = 1_000_000;
 const PAUSE_MAX: Duration = Duration::from_millis(10);
 /// Longest pause while some Ps are idle: how long a single goroutine may wait beside them.
 const PAUSE_MAX_IDLE_P: Duration = Duration::from_millis(1);
@@ -129,6 +132,7 @@ impl Sched {
     /// One look at all Ps. Whether there was anything to do.
     fn retake(&self, seen: &mut [Seen]) -> bool {
         let mut did = false;
+        let now = timer::now();
         let stopping = self.phase() == Phase::Stopping;
         for (p, seen) in self.ps.iter().zip(seen) {
             // Acquire: pairs with the Release in `attach`.
@@ -136,7 +140,12 @@ impl Sched {
             let Some(m) = (unsafe { p.m.load(Ordering::Acquire).as_ref() }) else {
                 // Idle, or changing hands. With work in its queue (there was no thread for it),
                 // it needs another try.
-                if p.idle.load(Ordering::Relaxed) && p.runq.len() > 0 && self.take_idle_p(p) {
+                // So do timers that no idle M has looked after.
+                let late = p.timers.next() < now.saturating_sub(LATE);
+                if p.idle.load(Ordering::Relaxed)
+                    && (p.runq.len() > 0 || late)
+                    && self.take_idle_p(p)
+                {
                     did |= self.start_m(p, false);
                 }
                 continue;
@@ -152,10 +161,12 @@ impl Sched {
                 continue;
             }
             let global = self.global_len.load(Ordering::Relaxed) > 0;
-            if p.runq.len() == 0 && !global {
+            let due = p.timers.next() <= now;
+            if p.runq.len() == 0 && !global && !due {
                 continue;
             }
-            let stealable = self.stealable(p) > 0;
+            // Timers are stolen too.
+            let stealable = self.stealable(p) > 0 || due;
             if self.idle.npidle() > 0 && (stealable || global) {
                 if self.idle.submitted() {
                     self.wake_spinning();

@@ -3,6 +3,7 @@
 use super::{Interrupt, Window};
 use crate::g::parker::Token;
 use crate::m::thread::thread_parker;
+use crate::sync::{Ordering, light_fence};
 use std::time::Instant;
 
 /// Blocks the calling plain thread until its waiter is claimed, or the deadline has passed.
@@ -10,11 +11,14 @@ use std::time::Instant;
 pub(super) fn park_thread<F: FnOnce() -> bool>(
     window: Window,
     open: bool,
-    _interrupt: Interrupt,
+    interrupt: Interrupt,
     deadline: Option<Instant>,
     commit: F,
 ) -> (Window, Token) {
     let me = thread_parker();
+    let may_end = interrupt == Interrupt::Allowed;
+    // Relaxed: published by the Release in `arm`.
+    me.parker.interruptible.store(may_end, Ordering::Relaxed);
     let waiter = if open {
         let waiter = me.parker.opened();
         if !me.parker.arm_open(waiter) {
@@ -30,9 +34,20 @@ pub(super) fn park_thread<F: FnOnce() -> bool>(
     if !commit() && waiter.claim(Token::NOT_PARKED).is_some() {
         return (window, Token::NOT_PARKED);
     }
-    if !me.wait_until(deadline) {
-        if waiter.claim(Token::TIMEOUT).is_some() {
-            return (window, Token::TIMEOUT);
+    // As in `commit_park`: an interrupter finds us armed, or we see its request.
+    light_fence();
+    if may_end && me.parker.is_requested() && waiter.claim(Token::INTERRUPTED).is_some() {
+        return (window, Token::INTERRUPTED);
+    }
+    let frames = may_end.then(|| me.parker.next_frame_end()).flatten();
+    let limit = deadline.into_iter().chain(frames).min();
+    if !me.wait_until(limit) {
+        let token = match frames.is_some() && me.parker.fire_frames(Instant::now()) {
+            true => Token::INTERRUPTED,
+            false => Token::TIMEOUT,
+        };
+        if waiter.claim(token).is_some() {
+            return (window, token);
         }
         me.wait_until(None); // somebody has claimed it just now, and wakes the note
     }

@@ -3,7 +3,7 @@
 //! All of this runs on the M's own stack and inside the runtime (the M's `in_runtime` is set), so
 //! the P cannot be taken away under it. Nothing here may unwind, and no user code runs here.
 
-use super::{Phase, Sched, ScopeWord};
+use super::{Phase, Sched, ScopeState};
 use crate::fiber::{FINISHED, Fiber};
 use crate::g::G;
 use crate::g::join::{Finished, Stored};
@@ -13,9 +13,10 @@ use crate::m::{M, Unusual, current};
 use crate::p::P;
 use crate::p::runq::{Pushed, Runnable};
 use crate::sync::{Ordering, light_fence};
+use crate::timer::heap::Target;
+use crate::timer::{self, nanos};
 use std::fmt;
 use std::ptr;
-use std::time::Instant;
 
 /// What a goroutine suspends with: to the back of the queue.
 pub(super) const YIELD: usize = 1;
@@ -86,7 +87,7 @@ impl Sched {
         let p = unsafe { P::of(m) }.expect("an M that runs a goroutine has a P");
         // SAFETY: this M owns the P.
         let (fiber, tag) = match unsafe { p.take_fiber(&self.stacks, goroutine_entry) } {
-            Ok(fiber) if self.phase() == Phase::Running => (fiber, RUN),
+            Ok(fiber) if self.phase() == Phase::Running && !g.parker.is_requested() => (fiber, RUN),
             Ok(fiber) => (fiber, CANCEL),
             Err(why) => {
                 let text = why.to_string();
@@ -184,7 +185,7 @@ impl Sched {
             Some(Unusual { open: true, .. }) => g.parker.opened(),
             _ => g.parker.episode(),
         };
-        let interruptible = g.interruptible.load(Ordering::Relaxed);
+        let interruptible = g.parker.interruptible.load(Ordering::Relaxed);
         g.status.waiting();
         // Who finds g by a walk and claims it waits until `committing` is null again, so the
         // frame that `data` points to stays until commit has returned. The store is ordered
@@ -215,8 +216,22 @@ impl Sched {
             }
         } else if !keep {
             self.unpark_own(m, waiter.claim(Token::NOT_PARKED));
-        } else if self.phase() != Phase::Running && interruptible {
+        } else if interruptible && (self.phase() != Phase::Running || g.parker.is_requested()) {
+            // (If g has gone on meanwhile, the request may be of its next life: then the claim
+            // fails.)
             self.unpark_own(m, waiter.claim(Token::INTERRUPTED));
+        }
+        if let Some(Unusual {
+            deadline: Some(at), ..
+        }) = unusual
+        {
+            // Last, when the waiter can be claimed and no lock is held. If its wait has ended
+            // already, the timer is one more that has lost its meaning.
+            // SAFETY: our own M, inside the runtime, with the P it parked the goroutine with.
+            unsafe {
+                let p = P::of(m).expect("a park keeps the P");
+                self.add_timer(p, nanos(at), Target::Wake(waiter));
+            }
         }
     }
 
@@ -250,7 +265,7 @@ impl Sched {
     #[cold]
     fn requeue_globally(&self, g: &G) {
         g.status.readied();
-        g.slice_ended.set(Some(Instant::now()));
+        g.slice_ended.set(timer::now().max(1));
         self.inject(Runnable(g));
     }
 }
@@ -301,13 +316,16 @@ pub(super) unsafe fn goroutine_entry(word: usize) {
         // SAFETY: the handle is gone, so the result is ours.
         unsafe { g.task.drop_result() };
     }
-    let scope = g.scope.get().cast::<ScopeWord>();
+    let scope = g.scope.get().cast::<ScopeState>();
     // SAFETY: a scope waits for its goroutines.
     if let Some(scope) = unsafe { scope.as_ref() } {
-        if cut_short {
-            scope.note_unheard_cancel();
+        if cut_short && !sched.is_running() {
+            scope.note_cut_short();
         }
-        scope.child_done(unheard);
+        if unheard {
+            scope.fail(g);
+        }
+        scope.remove(g);
     }
     let window = super::Window::enter_quietly();
     if g.lock_depth.get() > 0 {

@@ -3,9 +3,8 @@
 use super::{Phase, Sched};
 use crate::g::status::Status;
 use crate::g::task::AbortOnUnwind;
-use crate::m::M;
 use crate::p::P;
-use crate::sync::{Backoff, Ordering, heavy_fence};
+use crate::sync::{Ordering, heavy_fence};
 use std::fmt::Write as _;
 use std::ptr;
 use std::time::{Duration, Instant};
@@ -58,19 +57,13 @@ impl Sched {
                 return;
             }
             // The flag belongs to the episode that `armed` has seen, or the claim fails.
-            if !g.interruptible.load(Ordering::Relaxed) {
+            if !g.parker.interruptible.load(Ordering::Relaxed) {
                 return;
             }
             let Some(claim) = waiter.claim(crate::g::parker::Token::INTERRUPTED) else {
                 return;
             };
-            // SAFETY: g was parked by an M of this runtime; records live as long as it.
-            let m = unsafe { &*g.m.load(Ordering::Relaxed).cast::<M>() };
-            let mut backoff = Backoff::new();
-            // Acquire: pairs with the Release in `commit_park`.
-            while ptr::eq(m.committing.load(Ordering::Acquire), g) {
-                backoff.snooze();
-            }
+            super::interrupt::settle(&g.parker);
             claimed.push(claim);
         });
         for claim in claimed {

@@ -59,6 +59,7 @@ fn p_line(p: &P) -> PLine {
         m: m_id(p.m.load(Ordering::Acquire)),
         runqsize: p.runq.len(),
         gfree: p.gfree_len(),
+        timers: p.timers.len(),
     }
 }
 

@@ -4,8 +4,8 @@ use super::{Sched, Window};
 use crate::g::G;
 use crate::g::registry::{self, GList};
 use crate::g::task::JoinError;
-use crate::p::next_id;
 use crate::p::runq::{Pushed, Runnable};
+use crate::p::{P, next_id};
 use crate::sync::Ordering;
 use std::panic::Location;
 use std::ptr;
@@ -15,7 +15,7 @@ pub(crate) struct Spawned {
     pub(crate) site: &'static Location<'static>,
     pub(crate) name: Option<Box<str>>,
     /// The scope that waits for it, or null.
-    pub(crate) scope: *const super::ScopeWord,
+    pub(crate) scope: *const super::ScopeState,
 }
 
 /// Spawns a goroutine into the caller's runtime, if the caller is a goroutine; else gives the
@@ -47,6 +47,9 @@ where
         (*g).task.put(f);
         (*g).status.spawned();
         p.count_spawned();
+        if let Some(scope) = with.scope.as_ref() {
+            scope.add(&*g);
+        }
         if !sched.is_running() {
             // A goroutine that unwinds spawns another, from a destructor.
             drop(window);
@@ -64,6 +67,35 @@ where
     }
 }
 
+/// A goroutine without a handle, to be queued by the caller. By the scheduler, for a timer.
+///
+/// # Safety
+/// The caller owns `p`, a P of `sched`, inside the runtime, and has counted the goroutine.
+pub(super) unsafe fn detached<F>(
+    sched: &Sched,
+    p: &P,
+    site: &'static Location<'static>,
+    f: F,
+) -> *const G
+where
+    F: FnOnce() + Send + 'static,
+{
+    // SAFETY: p is ours; the G is fresh.
+    unsafe {
+        let g = p.take_g();
+        (*g).init(
+            p.next_id(),
+            ptr::from_ref(sched).cast_mut().cast(),
+            site,
+            None,
+        );
+        (*g).join.reset_detached();
+        (*g).task.put(f);
+        (*g).status.spawned();
+        g
+    }
+}
+
 /// The goroutine never enters a queue: its result is that it was cancelled.
 ///
 /// # Safety
@@ -74,8 +106,8 @@ unsafe fn cancel_unstarted(g: &G) {
     g.status.dead();
     g.join.reset_done();
     // SAFETY: scopes outlive their goroutines.
-    if let Some(scope) = unsafe { g.scope.get().cast::<super::ScopeWord>().as_ref() } {
-        scope.child_done(false);
+    if let Some(scope) = unsafe { g.scope.get().cast::<super::ScopeState>().as_ref() } {
+        scope.remove(g);
     }
 }
 
@@ -107,6 +139,9 @@ where
         (*g).scope.set(with.scope.cast());
         (*g).task.put(f);
         (*g).status.spawned();
+        if let Some(scope) = with.scope.as_ref() {
+            scope.add(&*g);
+        }
         state.global.push_back(g);
     }
     sched.spawned_outside.fetch_add(1, Ordering::Release);

@@ -11,6 +11,7 @@ use crate::p::P;
 use crate::stack::{StackGuard, StackPool, install_handler};
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
 use crate::sync::{Condvar, Mutex, init_fences};
+use crate::timer::NEVER;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -78,12 +79,15 @@ impl Sched {
             idle: Idle::new(),
             global_len: AtomicUsize::new(0),
             phase: AtomicU8::new(Phase::Running as u8),
+            watched_until: AtomicU64::new(NEVER),
+            next_timer_p: AtomicUsize::new(0),
             spawned_outside: AtomicU64::new(0),
             reserve: Mutex::new(Some(Fiber::new(reserve, super::run::goroutine_entry))),
             no_stack_reported: AtomicBool::new(false),
             lock: Mutex::new(State {
                 idle_ps: Vec::with_capacity(procs),
                 idle_ms: Vec::new(),
+                watcher: std::ptr::null(),
                 global: GList::new(),
                 threads: Table::new(),
                 monitor_waits: false,

@@ -205,6 +205,9 @@ fn thread_main(sched: &Arc<Sched>, m: &M, number: u64) {
     // SAFETY: gettid has no preconditions.
     let tid = unsafe { libc::gettid() } as u32;
     m.tid.store(tid, Ordering::Relaxed);
+    // Timers are kept to the microsecond: the kernel may not put a wake-up off by 50.
+    // SAFETY: a number for this thread.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
     let alt_stack = AltStack::install();
     set_current(m);
     if sched.take_handed(m) {

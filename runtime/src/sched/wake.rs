@@ -1,5 +1,6 @@
 //! Submitting work, and waking or starting an M for it.
 
+use super::thread::IDLE_LIFE;
 use super::{Sched, State};
 use crate::g::G;
 use crate::g::parker::{Claimed, Kind};
@@ -8,7 +9,9 @@ use crate::m::thread::ThreadParker;
 use crate::p::P;
 use crate::p::runq::{Pushed, Runnable};
 use crate::sync::{MutexGuard, Ordering};
+use crate::timer::{self, Nanos};
 use std::ptr;
+use std::time::Duration;
 
 impl Claimed {
     /// Makes the waiter run again (Go's `goready`): a goroutine next on the caller's P, or, from
@@ -33,7 +36,7 @@ impl Claimed {
     }
 
     #[cold]
-    fn ready_outside(self) {
+    pub(super) fn ready_outside(self) {
         let Some(parker) = self.0 else { return };
         // SAFETY: a claimed parker belongs to a waiter that cannot go away before it is woken.
         unsafe {
@@ -57,23 +60,37 @@ impl Sched {
     /// The caller is inside the runtime and owns `p`, a P of this runtime.
     #[inline]
     pub(super) unsafe fn ready_on(&self, p: &P, claimed: Claimed) {
+        match self.readied(claimed) {
+            Ok(g) => {
+                if p.runq.push_next(g) == Pushed::Deque {
+                    self.work_in_deque();
+                }
+            }
+            Err(claimed) => claimed.ready_outside(),
+        }
+    }
+
+    /// Makes a waiter that was claimed a runnable goroutine, to be queued by the caller, if it is
+    /// a goroutine of this runtime.
+    #[inline]
+    pub(super) fn readied(&self, claimed: Claimed) -> Result<Runnable, Claimed> {
+        let Some(parker) = claimed.0 else {
+            return Err(claimed);
+        };
         // SAFETY: a claimed parker belongs to a waiter that cannot go away before it is woken.
         unsafe {
-            let Some(parker) = claimed.0 else { return };
             if parker.as_ref().kind() == Kind::Thread {
-                return claimed.ready_outside();
+                return Err(claimed);
             }
             let g = parker.cast::<G>().as_ref();
             if !ptr::eq(g.sched.load(Ordering::Relaxed), ptr::from_ref(self).cast()) {
-                return claimed.ready_outside();
+                return Err(claimed);
             }
             g.status.readied();
             if let Some(fiber) = &*g.fiber.as_ptr() {
                 fiber.prefetch();
             }
-            if p.runq.push_next(Runnable(g)) == Pushed::Deque {
-                self.work_in_deque();
-            }
+            Ok(Runnable(g))
         }
     }
 
@@ -124,10 +141,12 @@ impl Sched {
             }
             return false;
         }
-        if let Some(m) = state.idle_ms.pop() {
+        if let Some((m, unwatched)) = self.pop_idle_m(&mut state) {
             drop(state);
-            // SAFETY: Ms live as long as their runtime.
-            self.hand_over(unsafe { &*m }, p, spinning);
+            self.hand_over(m, p, spinning);
+            if unwatched {
+                self.work_in_deque(); // wakes another, if there is a P for it
+            }
             return true;
         }
         let started = self.reserve_thread(&mut state).and_then(|m| {
@@ -151,6 +170,31 @@ impl Sched {
             eprintln!("weft: {shortage}");
         }
         false
+    }
+
+    /// Takes an M from the idle list, the warmest, but the watcher of the timers only if there is no
+    /// other. Also whether the timers are without a watcher now.
+    fn pop_idle_m(&self, state: &mut State) -> Option<(&M, bool)> {
+        let last = state.idle_ms.len().checked_sub(1)?;
+        let at = match ptr::eq(state.idle_ms[last], state.watcher) {
+            true => last.saturating_sub(1),
+            false => last,
+        };
+        // SAFETY: Ms live as long as their runtime.
+        let m = unsafe { &*state.idle_ms.remove(at) };
+        let unwatched = self.end_watch(state, m);
+        Some((m, unwatched))
+    }
+
+    /// Takes this very M from the idle list; false if it is not there.
+    pub(super) fn take_idle_m(&self, state: &mut State, m: &M) -> bool {
+        let Some(at) = state.idle_ms.iter().position(|&x| ptr::eq(x, m)) else {
+            return false;
+        };
+        state.idle_ms.remove(at);
+        // Without a watcher, the next M that goes idle becomes it.
+        self.end_watch(state, m);
+        true
     }
 
     /// Gives `p` to an M that sleeps (or is about to) and is on no list any more.
@@ -243,22 +287,39 @@ impl Sched {
                 self.global_len.store(state.global.len(), Ordering::Relaxed);
             }
             state.idle_ms.push(m);
+            self.watch_timers(&mut state, m);
         }
+        let since = timer::now();
         loop {
-            let reap = (!self.config.pin_started).then_some(super::thread::IDLE_LIFE);
-            if m.note.sleep(reap) {
-                break;
+            let reap = match self.config.pin_started {
+                true => None,
+                false => Some(IDLE_LIFE),
+            };
+            let watch = self.watch_time(&self.lock.lock(), m);
+            if m.note.sleep(reap.into_iter().chain(watch).min()) {
+                return self.take_handed(m);
             }
             let mut state = self.lock.lock();
+            if self.watch_time(&state, m) == Some(Duration::ZERO) {
+                self.end_watch(&mut state, m);
+                // With every P busy, their own Ms see to the timers.
+                if let Some(p) = self.take_idle_locked(&mut state) {
+                    self.take_idle_m(&mut state, m);
+                    drop(state);
+                    self.attach(m, p);
+                    return true;
+                }
+                continue;
+            }
             // The oldest go first; as many as there are Ps stay.
-            if state.idle_ms.len() > self.ps.len()
-                && let Some(at) = state.idle_ms.iter().position(|&x| ptr::eq(x, m))
+            if timer::now() - since >= IDLE_LIFE.as_nanos() as Nanos
+                && state.idle_ms.len() > self.ps.len()
+                && !ptr::eq(state.watcher, m)
+                && self.take_idle_m(&mut state, m)
             {
-                state.idle_ms.remove(at);
                 return false;
             }
         }
-        self.take_handed(m)
     }
 
     /// Attaches the P that came with a wake-up. False: none came, the runtime ends.

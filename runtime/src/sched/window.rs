@@ -9,13 +9,14 @@ use super::run::{PARK, SLICE_OVER, YIELD};
 use crate::g::G;
 use crate::g::parker::{Token, Waiter};
 use crate::g::status::WaitReason;
-use crate::g::task::Unwind;
 use crate::m::retake::Entry;
 use crate::m::thread::thread_parker;
 use crate::m::{M, Unusual, current};
 use crate::p::P;
 use crate::p::lock::{Held, Lock};
 use crate::sync::Ordering;
+use crate::timer::Nanos;
+use crate::timer::heap::Target;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr;
@@ -74,6 +75,11 @@ impl Window {
             }
         }
         Window::new(m)
+    }
+
+    /// The M, still inside.
+    fn into_m(self) -> *const M {
+        ManuallyDrop::new(self).m
     }
 
     /// Whether the caller is a goroutine.
@@ -266,7 +272,8 @@ impl Window {
         let g = unsafe { &*m.curg.load(Ordering::Relaxed) };
         g.status.set_reason(reason);
         // Relaxed: published by the Release in `arm`.
-        g.interruptible
+        g.parker
+            .interruptible
             .store(interrupt == Interrupt::Allowed, Ordering::Relaxed);
         // While it unwinds, it must go on on this very thread: std counts panics per thread.
         let unwinding = std::thread::panicking();
@@ -313,6 +320,16 @@ impl Window {
         Window::new(current())
     }
 
+    /// Adds a timer to the caller's P; gives it back on a plain thread. No lock may be held.
+    pub(crate) fn add_timer(&self, when: Nanos, target: Target) -> Result<(), Target> {
+        let Some((m, p)) = self.m_and_p() else {
+            return Err(target);
+        };
+        // SAFETY: the window keeps the P; the rest is the caller's promise.
+        unsafe { Sched::of_m(m).add_timer(p, when, target) };
+        Ok(())
+    }
+
     /// Gives the P away and leaves: for a call that will block.
     pub(crate) fn release_p(self) {
         if let Some((m, _)) = self.m_and_p() {
@@ -348,10 +365,15 @@ fn enter_slow(m: &M, may_unwind: bool) -> *const M {
     // SAFETY: our own M.
     let sched = unsafe { Sched::of_m(m) };
     let entry = m.handshake.resolve();
-    let unwind = || may_unwind && !sched.is_running() && !std::thread::panicking();
+    // SAFETY: the goroutine that runs on this M is the caller, whichever M that is.
+    let asked = |m: *const M| unsafe {
+        let g = &*(*m).curg.load(Ordering::Relaxed);
+        !sched.is_running() || g.parker.is_requested()
+    };
+    let unwind = |m| may_unwind && asked(m) && !std::thread::panicking();
     let m: *const M = match entry {
         Entry::Lost => sched.regain_p(m),
-        Entry::SliceOver if std::thread::panicking() || unwind() => m,
+        Entry::SliceOver if std::thread::panicking() || unwind(m) => m,
         Entry::SliceOver => {
             // SAFETY: the goroutine that runs on this M is the caller, on its own fiber.
             unsafe {
@@ -364,16 +386,10 @@ fn enter_slow(m: &M, may_unwind: bool) -> *const M {
             current()
         }
     };
-    if unwind() {
+    if unwind(m) {
         drop(Window::new(m));
-        unwind_now();
+        super::interrupt::unwind_if_asked();
+        return Window::enter_quietly().into_m();
     }
     m
-}
-
-/// Unwinds the calling goroutine because its runtime shuts down. Not to be called while it
-/// unwinds already.
-#[cold]
-pub(crate) fn unwind_now() -> ! {
-    std::panic::resume_unwind(Box::new(Unwind))
 }

@@ -27,6 +27,7 @@ pub(crate) struct PLine {
     pub(crate) m: Option<u32>,
     pub(crate) runqsize: usize,
     pub(crate) gfree: u32,
+    pub(crate) timers: u32,
 }
 
 pub(crate) struct MLine {
@@ -92,13 +93,14 @@ impl Snapshot {
         for p in &self.p {
             writeln!(
                 out,
-                "  P{}: status={} schedtick={} syscalltick=0 m={} runqsize={} gfreecnt={} timerslen=0",
+                "  P{}: status={} schedtick={} syscalltick=0 m={} runqsize={} gfreecnt={} timerslen={}",
                 p.id,
                 u32::from(p.running),
                 p.schedtick,
                 or_nil(p.m),
                 p.runqsize,
-                p.gfree
+                p.gfree,
+                p.timers
             )?;
         }
         for m in &self.m {
@@ -152,6 +154,7 @@ mod tests {
                     m: Some(2),
                     runqsize: 7,
                     gfree: 1,
+                    timers: 0,
                 },
                 PLine {
                     id: 1,
@@ -160,6 +163,7 @@ mod tests {
                     m: None,
                     runqsize: 0,
                     gfree: 0,
+                    timers: 3,
                 },
             ],
             m: vec![MLine {
@@ -188,7 +192,7 @@ mod tests {
             "SCHED 1009ms: gomaxprocs=2 idleprocs=1 threads=5 spinningthreads=0 needspinning=0 \
              idlethreads=3 runqueue=4 gcwaiting=false nmidlelocked=0 stopwait=0 sysmonwait=false\n  \
              P0: status=1 schedtick=10 syscalltick=0 m=2 runqsize=7 gfreecnt=1 timerslen=0\n  \
-             P1: status=0 schedtick=20 syscalltick=0 m=nil runqsize=0 gfreecnt=0 timerslen=0\n  \
+             P1: status=0 schedtick=20 syscalltick=0 m=nil runqsize=0 gfreecnt=0 timerslen=3\n  \
              M2: p=0 curg=7 mallocing=0 throwing=0 preemptoff= locks=0 dying=0 spinning=false \
              blocked=false lockedg=nil\n  \
              G7: status=4(chan receive) m=nil lockedm=nil\n"

@@ -1,0 +1,227 @@
+//! How a wait is cut short from outside: cancel requests, and frames whose time is over.
+//!
+//! # Protocol
+//!
+//! Each parker has a word of requests. Whoever wants a waiter to stop waiting
+//!
+//! ```text
+//!   interrupter                              waiter
+//!   (1) set a bit in the word                (1) arm (off its stack, `interruptible` is set)
+//!   (2) heavy fence                          (2) commit; light fence
+//!   (3) armed, interruptible, and the        (3) a bit is set?
+//!       bit still set? claim it                  then claim itself
+//! ```
+//!
+//! *Case 1: the bit is set before the waiter's light fence.* Then the waiter sees it in its (3).
+//! *Case 2: it is set after.* Then the interrupter sees the waiter armed in its (3). Either way the
+//! wait ends with `Token::INTERRUPTED`, once, by the claim on the episode's number. A waiter that
+//! runs goes on, and meets the bit at its next wait.
+//!
+//! The bit is taken by the waiter alone ([`Parker::take_request`]), when it unwinds for it. Step
+//! (3) of the interrupter reads the bit *after* the episode: if it is still set, the waiter has not
+//! taken it before it began this episode, so the claim interrupts no wait that comes after the one
+//! that was meant. If the waiter has taken it since, the claim fails on the number.
+//!
+//! # Frames
+//!
+//! A frame is a piece of a waiter's stack that can be told to end: `timeout`, a scope. Frames nest,
+//! linked from the parker. One that is told to end is marked FIRED, and the FRAME bit set; the
+//! waiter's wait is then interrupted, and it unwinds to the *outermost* frame that has fired, by a
+//! payload with the frame's number. So an inner frame cannot swallow the end of an outer one.
+
+use super::parker::{Claimed, Parker, Token};
+use crate::sync::Ordering;
+use crate::sync::atomic::AtomicU8;
+use std::ptr;
+use std::time::Instant;
+
+/// The waiter shall unwind as a whole: its `join` gives `Cancelled`.
+pub(crate) const CANCEL: u8 = 1;
+/// A frame of the waiter has fired.
+pub(crate) const FRAME: u8 = 2;
+
+const LIVE: u8 = 0;
+const FIRED: u8 = 1;
+const DELIVERED: u8 = 2;
+
+/// A piece of a waiter's stack that can be told to end.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    state: AtomicU8,
+    /// Unique in the process.
+    id: u64,
+    /// For a plain thread: when it ends by itself. (A goroutine's has a timer.)
+    until: Option<Instant>,
+    outer: *const Frame,
+}
+
+/// The payload by which a waiter is unwound to the frame with this number.
+pub(crate) struct FrameUnwind(u64);
+
+/// What a waiter that was interrupted has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Request {
+    /// Nothing was asked of it (the runtime shuts down).
+    None,
+    /// Unwind as a whole.
+    Cancel,
+    /// Unwind to the frame with this number.
+    Frame(u64),
+}
+
+impl Frame {
+    /// A frame that is not linked yet.
+    pub(crate) fn new(id: u64, until: Option<Instant>) -> Frame {
+        Frame {
+            state: AtomicU8::new(LIVE),
+            id,
+            until,
+            outer: ptr::null(),
+        }
+    }
+
+    /// Whether it was told to end.
+    pub(crate) fn has_fired(&self) -> bool {
+        self.state.load(Ordering::Relaxed) != LIVE
+    }
+
+    /// Whether this is the payload by which the waiter was unwound to this frame.
+    pub(crate) fn is_mine(&self, payload: &(dyn std::any::Any + Send)) -> bool {
+        payload
+            .downcast_ref::<FrameUnwind>()
+            .is_some_and(|p| p.0 == self.id)
+    }
+
+    /// Whether this is the request to unwind to this frame.
+    pub(crate) fn is(&self, request: &Request) -> bool {
+        *request == Request::Frame(self.id)
+    }
+
+    /// Marks it.
+    fn fire(&self) {
+        // Relaxed: ordered by the FRAME bit, which is set after it with Release.
+        let _ = self
+            .state
+            .compare_exchange(LIVE, FIRED, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+impl FrameUnwind {
+    pub(crate) fn new(id: u64) -> FrameUnwind {
+        FrameUnwind(id)
+    }
+}
+
+impl Parker {
+    /// Steps (1) of an interrupter that wants the waiter to unwind as a whole. A heavy fence and
+    /// [`Parker::claim_requested`] follow.
+    pub(crate) fn request_cancel(&self) {
+        // Release: what the interrupter did before is visible to who takes the request.
+        self.requests.fetch_or(CANCEL, Ordering::Release);
+    }
+
+    /// As [`Parker::request_cancel`], for a frame.
+    pub(crate) fn request_frame(&self, frame: &Frame) {
+        frame.fire();
+        self.requests.fetch_or(FRAME, Ordering::Release);
+    }
+
+    /// Whether anything is asked of the waiter.
+    #[inline(always)]
+    pub(crate) fn is_requested(&self) -> bool {
+        // Relaxed: the fences of the protocol order it.
+        self.requests.load(Ordering::Relaxed) != 0
+    }
+
+    /// Step (3) of an interrupter.
+    pub(crate) fn claim_requested(&self) -> Option<Claimed> {
+        let waiter = self.armed()?;
+        // The flag and the bit belong to the episode that `armed` has seen, or the claim fails.
+        if !self.interruptible.load(Ordering::Relaxed) || !self.is_requested() {
+            return None;
+        }
+        waiter.claim(Token::INTERRUPTED)
+    }
+
+    /// The waiter takes what is asked of it. Its own.
+    pub(crate) fn take_request(&self) -> Request {
+        // Acquire: pairs with the Release of who asked.
+        let bits = self.requests.load(Ordering::Acquire);
+        if bits & CANCEL != 0 {
+            self.requests.fetch_and(!CANCEL, Ordering::AcqRel);
+            return Request::Cancel;
+        }
+        if bits & FRAME != 0 {
+            self.requests.fetch_and(!FRAME, Ordering::AcqRel);
+            let fired = self
+                .frames()
+                .filter(|f| f.state.load(Ordering::Relaxed) == FIRED)
+                .last();
+            if let Some(frame) = fired {
+                frame.state.store(DELIVERED, Ordering::Relaxed);
+                return Request::Frame(frame.id);
+            }
+        }
+        Request::None
+    }
+
+    /// The waiter's frames, the innermost first. Its own.
+    fn frames(&self) -> impl Iterator<Item = &Frame> {
+        let mut next = self.frame.load(Ordering::Relaxed).cast_const();
+        std::iter::from_fn(move || {
+            // SAFETY: linked frames are alive: `leave_frame` comes before their end.
+            let frame = unsafe { next.as_ref() }?;
+            next = frame.outer;
+            Some(frame)
+        })
+    }
+
+    /// Links a frame, as the innermost. The waiter's own.
+    ///
+    /// # Safety
+    /// The frame stays in its place until [`Parker::leave_frame`] is called with it, in the reverse
+    /// order of entering.
+    pub(crate) unsafe fn enter_frame(&self, frame: &mut Frame) {
+        frame.outer = self.frame.load(Ordering::Relaxed).cast_const();
+        self.frame.store(frame, Ordering::Relaxed);
+    }
+
+    /// Unlinks the innermost frame, which nobody can tell to end any more. The waiter's own.
+    pub(crate) fn leave_frame(&self, frame: &Frame) {
+        debug_assert!(ptr::eq(self.frame.load(Ordering::Relaxed), frame));
+        self.frame.store(frame.outer.cast_mut(), Ordering::Relaxed);
+        if frame.state.load(Ordering::Relaxed) == FIRED {
+            // It came too late: the bit may have been meant for this frame alone.
+            self.requests.fetch_and(!FRAME, Ordering::AcqRel);
+            // A frame that fires now sets the bit after its mark, so one of the two is seen.
+            crate::sync::atomic::fence(Ordering::SeqCst);
+            if self
+                .frames()
+                .any(|f| f.state.load(Ordering::Relaxed) == FIRED)
+            {
+                self.requests.fetch_or(FRAME, Ordering::AcqRel);
+            }
+        }
+    }
+
+    /// For a plain thread: the frame that ends first by itself, and has not.
+    pub(crate) fn next_frame_end(&self) -> Option<Instant> {
+        self.frames()
+            .filter(|f| f.state.load(Ordering::Relaxed) == LIVE)
+            .filter_map(|f| f.until)
+            .min()
+    }
+
+    /// For a plain thread: marks the frames whose time is over; whether there was one.
+    pub(crate) fn fire_frames(&self, now: Instant) -> bool {
+        let mut any = false;
+        for frame in self.frames() {
+            if frame.until.is_some_and(|at| at <= now) && !frame.has_fired() {
+                self.request_frame(frame);
+                any = true;
+            }
+        }
+        any
+    }
+}

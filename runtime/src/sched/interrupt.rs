@@ -1,0 +1,118 @@
+//! Interrupting waits: the scheduler's side of `g/interrupt.rs`.
+
+use super::Sched;
+use crate::g::G;
+use crate::g::interrupt::{FrameUnwind, Request};
+use crate::g::parker::{Claimed, Kind, Parker};
+use crate::g::task::Unwind;
+use crate::m::thread::thread_parker;
+use crate::m::{M, current};
+use crate::sync::atomic::AtomicU64;
+use crate::sync::{Backoff, Ordering, heavy_fence};
+use std::ptr;
+
+/// Asks a goroutine to end by a cancel: its present or next wait unwinds it.
+///
+/// # Safety
+/// The goroutine is not freed meanwhile.
+pub(crate) unsafe fn cancel(g: &G) {
+    g.parker.request_cancel();
+    heavy_fence();
+    if let Some(claimed) = claim(&g.parker) {
+        claimed.ready();
+    }
+}
+
+/// Step (3) of an interrupter, whose request is made and fenced: claims the wait, and waits until
+/// its commit function is through with the waiter's frame.
+pub(crate) fn claim(parker: &Parker) -> Option<Claimed> {
+    let claimed = parker.claim_requested()?;
+    settle(parker);
+    Some(claimed)
+}
+
+/// After a claim of a waiter that was found otherwise than by its publication: waits until the
+/// commit function of its park has returned.
+pub(super) fn settle(parker: &Parker) {
+    if parker.kind() == Kind::Thread {
+        return; // it runs on the thread itself, which goes on only after it
+    }
+    let g = ptr::from_ref(parker).cast::<G>();
+    // SAFETY: the parker is the first field of a G. It was parked by an M of its runtime; records
+    // of Ms live as long as that.
+    let m = unsafe { &*(*g).m.load(Ordering::Relaxed).cast::<M>() };
+    let mut backoff = Backoff::new();
+    // Acquire: pairs with the Release in `commit_park`.
+    while ptr::eq(m.committing.load(Ordering::Acquire), g) {
+        backoff.snooze();
+    }
+}
+
+/// A number for a frame.
+pub(crate) fn next_frame_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    // Relaxed: unique is all that is asked.
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The caller's parker. It stays the same as long as the caller lives.
+pub(crate) fn me() -> &'static Parker {
+    me_and_stopping().0
+}
+
+/// The caller's parker, and whether its runtime stops.
+fn me_and_stopping() -> (&'static Parker, bool) {
+    // SAFETY: the calling thread's own M, or null. A G's memory stays as long as its runtime, which
+    // the caller keeps.
+    unsafe {
+        match current().as_ref() {
+            Some(m) => (
+                &(*m.curg.load(Ordering::Relaxed)).parker,
+                !Sched::of_m(m).is_running(),
+            ),
+            None => (&thread_parker().parker, false),
+        }
+    }
+}
+
+/// A wait has ended with `Token::INTERRUPTED`: unwinds the caller, or returns if it unwinds already.
+#[cold]
+pub(crate) fn interrupted() {
+    let (parker, stopping) = me_and_stopping();
+    let request = parker.take_request();
+    if std::thread::panicking() {
+        return;
+    }
+    debug_assert!(
+        stopping || request != Request::None,
+        "interrupted for nothing"
+    );
+    unwind(request)
+}
+
+/// Takes what was asked of the caller, without unwinding for it. For a wait that has to see to
+/// something first.
+pub(crate) fn take_request() -> Request {
+    me().take_request()
+}
+
+/// Unwinds the caller if it was asked to, and does not unwind already. For calls that can do so
+/// without having waited.
+pub(crate) fn unwind_if_asked() {
+    let (parker, stopping) = me_and_stopping();
+    if (stopping || parker.is_requested()) && !std::thread::panicking() {
+        let request = parker.take_request();
+        if stopping || request != Request::None {
+            unwind(request)
+        }
+    }
+}
+
+/// Unwinds the caller, which does not unwind already.
+#[cold]
+pub(crate) fn unwind(request: Request) -> ! {
+    match request {
+        Request::Frame(id) => std::panic::resume_unwind(Box::new(FrameUnwind::new(id))),
+        Request::None | Request::Cancel => std::panic::resume_unwind(Box::new(Unwind)),
+    }
+}

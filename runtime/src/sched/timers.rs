@@ -1,0 +1,242 @@
+//! Timers in the scheduler: who adds them, who sees that they are due, who sleeps until the next.
+//! docs/timers.md tells the whole story; this is its protocol.
+//!
+//! A timer is added to the heap of the adder's P. It is run by whoever comes first:
+//!
+//! * its P's M, which looks before its picks (at the clock only now and then, see `p/timers.rs`) and
+//!   whenever its queues are empty;
+//! * an M without work, which looks at all Ps after its thefts;
+//! * the *watcher*: of the idle Ms, the one that sleeps no longer than until the first timer of all Ps;
+//! * the monitor, as the last resort, when every P is held by a goroutine that does not come back.
+//!
+//! # Why no timer is missed
+//!
+//! `watched_until` says when the watcher will look again ([`NEVER`]: there is none).
+//!
+//! ```text
+//!   adder (its timer became the first of its P)      an M that goes to sleep
+//!   (1) store the P's `next`                          (1) its P is on the idle list (npidle += 1)
+//!   (2) full fence                                    (2) store `watched_until` = least `next`
+//!   (3) an idle P, and `watched_until` is later?      (3) full fence
+//!       then wake an M, spinning                      (4) read every `next` again; less? to (2)
+//! ```
+//!
+//! *Case 1: the adder's fence comes first.* Then the sleeper's (4) sees the timer. *Case 2: the
+//! sleeper's comes first.* Then the adder's (3) sees the idle P and the time until which the watcher
+//! sleeps, and wakes an M if that is too late; the woken one finds nothing to do, goes idle, and
+//! watches. With no idle P there is nobody to watch for: each P's own M will look.
+//!
+//! A goroutine's timer is announced by its M before the *next pick*, not at once: if there is nothing
+//! else to run, the M itself goes to sleep and watches, and nobody was woken for nothing.
+
+use super::{Phase, Sched, State};
+use crate::g::parker::Claimed;
+use crate::m::M;
+use crate::p::P;
+use crate::p::runq::Runnable;
+use crate::sync::atomic::fence;
+use crate::sync::{Ordering, light_fence};
+use crate::timer::heap::Target;
+use crate::timer::node::{Fired, Node};
+use crate::timer::{self, NEVER, Nanos};
+use std::ptr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Timers that are taken from a heap at a time: its lock is held for some 2 µs.
+const BATCH: usize = 64;
+
+impl Sched {
+    /// Before a pick of `p`, which has timers.
+    pub(super) fn check_timers(&self, p: &P) {
+        if p.timers.news.get() {
+            p.timers.news.set(false);
+            self.announce(p.timers.next());
+        }
+        if p.timers.wants_look() {
+            self.look_at_clock(p);
+        }
+    }
+
+    /// Runs what is due at `p`; whether there was something.
+    pub(super) fn look_at_clock(&self, p: &P) -> bool {
+        let now = timer::now();
+        p.timers.looked(now);
+        p.timers.next() <= now && self.run_timers(p, p, now)
+    }
+
+    /// Steps (2) and (3) of who has added a timer that is the first of its P.
+    fn announce(&self, when: Nanos) {
+        // SeqCst: see the module's text.
+        fence(Ordering::SeqCst);
+        if self.idle.npidle() > 0 && self.watched_until.load(Ordering::Relaxed) > when {
+            self.work_in_deque();
+        }
+    }
+
+    /// Adds a timer of a goroutine on `p`.
+    ///
+    /// # Safety
+    /// The caller owns `p`, inside the runtime, and holds no [`crate::p::lock::Lock`].
+    pub(super) unsafe fn add_timer(&self, p: &P, when: Nanos, target: Target) {
+        // SAFETY: the caller's promise.
+        if unsafe { p.timers.add(Some(p.bias), when, target) } {
+            p.timers.news.set(true);
+        }
+    }
+
+    /// Adds a timer of a plain thread, or of a goroutine of another runtime.
+    pub(crate) fn add_timer_outside(&self, when: Nanos, target: Target) {
+        // Relaxed: any P will do.
+        let at = self.next_timer_p.fetch_add(1, Ordering::Relaxed) % self.ps.len();
+        // SAFETY: without a slot the lock may be taken by anybody who holds no other.
+        if unsafe { self.ps[at].timers.add(None, when, target) } {
+            self.announce(when);
+        }
+    }
+
+    /// Runs what is due at other Ps than `p`; whether there was something.
+    pub(super) fn steal_timers(&self, m: &M, p: &P) -> bool {
+        if self.next_timer() == NEVER {
+            return false;
+        }
+        let now = timer::now();
+        let n = self.ps.len();
+        let first = m.random(n as u32) as usize;
+        (0..n)
+            .map(|i| &self.ps[(first + i) % n])
+            .filter(|victim| victim.timers.next() <= now)
+            .any(|victim| self.run_timers(p, victim, now))
+    }
+
+    /// Runs the timers of `owner` that are due; `p` is the caller's own P, and gets what they make
+    /// ready. Whether there were any.
+    fn run_timers(&self, p: &P, owner: &P, now: Nanos) -> bool {
+        let slot = ptr::eq(p, owner).then_some(p.bias);
+        let mut any = false;
+        loop {
+            // SAFETY: this M owns p, inside the runtime, and holds no lock; `due` is taken out
+            // of its place while it is in use.
+            let mut due = unsafe {
+                let mut due = std::mem::take(p.due());
+                owner.timers.take_due(slot, now, BATCH, &mut due);
+                due
+            };
+            let full = due.len() == BATCH;
+            for target in due.drain(..) {
+                any = true;
+                match target {
+                    Target::Wake(waiter) => self.ready_in_order(p, Target::claim(waiter)),
+                    Target::Node(node, number) => self.fire(p, node, number, now),
+                }
+            }
+            // SAFETY: as above.
+            unsafe { *p.due() = due };
+            if !full {
+                break;
+            }
+        }
+        if any && p.runq.started_len() > 1 {
+            self.work_in_deque();
+        }
+        any
+    }
+
+    /// Behind those that are ready already, so that timers of equal times keep their order.
+    fn ready_in_order(&self, p: &P, claimed: Option<Claimed>) {
+        let Some(claimed) = claimed else { return };
+        match self.readied(claimed) {
+            Ok(g) => p.runq.push_started(g),
+            Err(claimed) => claimed.ready_outside(),
+        }
+    }
+
+    fn fire(&self, p: &P, node: Arc<Node>, number: u32, now: Nanos) {
+        // A call needs a new goroutine, which a stopping runtime does not start. Counted first, as
+        // the pair of its phase and this count is what a shutdown looks at.
+        p.count_spawned();
+        light_fence();
+        let starts = self.phase() == Phase::Running;
+        let mut spawned = false;
+        if starts {
+            let mut claimed = None;
+            let fired = node.fire(number, now, |parker, frame| {
+                // SAFETY: both are alive as long as the node's lock is held and its frame has not
+                // ended.
+                let (parker, frame) = unsafe { (parker.as_ref(), &*frame) };
+                parker.request_frame(frame);
+                crate::sync::heavy_fence();
+                claimed = super::interrupt::claim(parker);
+            });
+            match fired {
+                Fired::Nothing | Fired::Frame => {}
+                Fired::Later(when) => {
+                    // SAFETY: this M owns p, and holds no lock.
+                    unsafe { self.add_timer(p, when, Target::Node(node, number)) };
+                }
+                Fired::Call => {
+                    spawned = true;
+                    // SAFETY: this M owns p; the goroutine was counted.
+                    let g =
+                        unsafe { super::spawn::detached(self, p, node.site, move || node.run()) };
+                    p.runq.push_started(Runnable(g));
+                }
+            }
+            self.ready_in_order(p, claimed);
+        }
+        if !spawned {
+            p.count_finished();
+            light_fence();
+            if self.phase() != Phase::Running {
+                self.goroutine_ended();
+            }
+        }
+    }
+
+    /// When the first timer of all Ps is due.
+    fn next_timer(&self) -> Nanos {
+        self.ps
+            .iter()
+            .map(|p| p.timers.next())
+            .min()
+            .unwrap_or(NEVER)
+    }
+
+    /// Whether there are timers that no M would wake up for in time.
+    pub(super) fn timers_unwatched(&self) -> bool {
+        self.next_timer() < self.watched_until.load(Ordering::Relaxed)
+    }
+
+    /// Makes `m`, which is on the idle list, the watcher, if there is a timer that the present one
+    /// would be late for.
+    pub(super) fn watch_timers(&self, state: &mut State, m: &M) {
+        loop {
+            let next = self.next_timer();
+            if next >= self.watched_until.load(Ordering::Relaxed) {
+                return;
+            }
+            state.watcher = m;
+            self.watched_until.store(next, Ordering::Relaxed);
+            // SeqCst: see the module's text.
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    /// How long the idle `m` may sleep if it is the watcher.
+    pub(super) fn watch_time(&self, state: &State, m: &M) -> Option<Duration> {
+        ptr::eq(state.watcher, m).then(|| {
+            let until = self.watched_until.load(Ordering::Relaxed);
+            Duration::from_nanos(until.saturating_sub(timer::now()))
+        })
+    }
+
+    /// `m` is no longer the watcher, if it was; whether somebody else should be.
+    pub(super) fn end_watch(&self, state: &mut State, m: &M) -> bool {
+        if !ptr::eq(state.watcher, m) {
+            return false;
+        }
+        state.watcher = ptr::null();
+        self.watched_until.store(NEVER, Ordering::Relaxed);
+        self.next_timer() != NEVER
+    }
+}
