@@ -165,6 +165,21 @@ impl Head {
             || self.closed.load(Ordering::Relaxed)
     }
 
+    /// Lengths of the queues, for tests.
+    pub(crate) fn queued(&self) -> [usize; 4] {
+        let window = enter_quietly();
+        let (held, queues) = self.lock(&window);
+        let lengths = [
+            queues.recvq.len(),
+            queues.sendq.len(),
+            queues.recv_watch.len(),
+            queues.send_watch.len(),
+        ];
+        // SAFETY: locked above.
+        unsafe { self.unlock(held) };
+        lengths
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.len.load(Ordering::Relaxed)
     }

@@ -56,6 +56,11 @@ pub mod internal {
         no_such_arm, recv_arm, select, select_timeout, send_arm, try_select,
     };
     pub use std::option::Option::{None, Some};
+
+    /// For tests: how many wait to receive, to send, and only watch for the one or the other.
+    pub fn queued<T>(receiver: &crate::Receiver<T>) -> [usize; 4] {
+        receiver.chan().map_or([0; 4], |chan| chan.head.queued())
+    }
 }
 
 use hchan::Hchan;

@@ -98,6 +98,17 @@ impl WaitQueue {
         self.first.store(s, Ordering::Relaxed);
     }
 
+    /// For tests: how many are in it. Under the lock.
+    pub(crate) fn len(&self) -> usize {
+        let next = |&s: &*mut Sudog| {
+            // SAFETY: what is in the queue is valid.
+            let next = unsafe { (*s).next };
+            (!next.is_null()).then_some(next)
+        };
+        let first = self.first();
+        std::iter::successors((!first.is_null()).then_some(first), next).count()
+    }
+
     /// # Safety
     /// The channel's lock is held. `s` is in no queue, and stays in its place until it is out of
     /// this one.
