@@ -68,7 +68,7 @@ impl<T> Hchan<T> {
                     drop(value);
                     std::mem::forget(rest);
                 } else {
-                    let last = std::mem::replace(&mut queues.one_side_gone, true);
+                    let last = queues.one_side_gone.replace(true);
                     // With the unlock the channel may be gone: only the lock itself, an atomic
                     // word, is referred to.
                     let lock = &raw const (*chan.as_ptr()).head.lock;

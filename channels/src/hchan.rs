@@ -122,14 +122,14 @@ impl<T> Hchan<T> {
     pub(crate) unsafe fn pass(
         &self,
         window: &Window,
-        queues: &mut Queues,
+        queues: &Queues,
         value: T,
     ) -> Result<Option<Claimed>, Refused<T>> {
         if self.head.is_closed_locked() {
             return Err(Refused::Closed(value));
         }
-        // SAFETY: locked.
         if !queues.recvq.is_empty()
+            // SAFETY: locked.
             && let Some((claimed, s)) = unsafe { queues.recvq.claim_first(DONE) }
         {
             // SAFETY: the receiver's slot, which is empty, and which it does not leave before it
@@ -141,13 +141,13 @@ impl<T> Hchan<T> {
         // SAFETY: locked.
         match unsafe { self.buffer() } {
             // SAFETY: there is room.
-            Buffer::Ring(ring) if len < queues.limit => unsafe { ring.push(len, value) },
+            Buffer::Ring(ring) if len < queues.limit.get() => unsafe { ring.push(len, value) },
             Buffer::Ring(_) => return Err(Refused::Full(value)),
             Buffer::List(list) => list.push(value),
         }
         self.head.len.store(len + 1, Ordering::Relaxed);
         if !queues.recv_watch.is_empty() {
-            wake_watchers(window, &mut queues.recv_watch);
+            wake_watchers(window, &queues.recv_watch);
         }
         Ok(None)
     }
@@ -157,11 +157,7 @@ impl<T> Hchan<T> {
     /// # Safety
     /// `queues` are this channel's, locked.
     #[inline(always)]
-    pub(crate) unsafe fn take(
-        &self,
-        window: &Window,
-        queues: &mut Queues,
-    ) -> Result<Took<T>, Nothing> {
+    pub(crate) unsafe fn take(&self, window: &Window, queues: &Queues) -> Result<Took<T>, Nothing> {
         let len = self.head.len.load(Ordering::Relaxed);
         if len > 0 {
             // SAFETY: locked, and there is a value.
@@ -178,12 +174,12 @@ impl<T> Hchan<T> {
                 woken = unsafe { self.move_up(queues) };
             }
             if woken.is_none() && !queues.send_watch.is_empty() {
-                wake_watchers(window, &mut queues.send_watch);
+                wake_watchers(window, &queues.send_watch);
             }
             return Ok(Took::Value(value, woken));
         }
-        // SAFETY: locked.
         if !queues.sendq.is_empty()
+            // SAFETY: locked.
             && let Some((claimed, s)) = unsafe { queues.sendq.claim_first(DONE) }
         {
             // SAFETY: the sender's value is moved out of its slot, which it does not read again.
@@ -205,7 +201,7 @@ impl<T> Hchan<T> {
     /// # Safety
     /// `queues` are this channel's, locked, with fewer values in the buffer than the limit.
     #[inline(always)]
-    pub(crate) unsafe fn move_up(&self, queues: &mut Queues) -> Option<Claimed> {
+    pub(crate) unsafe fn move_up(&self, queues: &Queues) -> Option<Claimed> {
         // SAFETY: locked.
         let Buffer::Ring(ring) = (unsafe { self.buffer() }) else {
             return None;
@@ -215,7 +211,7 @@ impl<T> Hchan<T> {
         // SAFETY: as in `take`.
         unsafe {
             if (*s).elem.is_null() {
-                queues.limit -= 1; // the place is promised
+                queues.limit.set(queues.limit.get() - 1); // the place is promised
             } else {
                 let len = self.head.len.load(Ordering::Relaxed);
                 ring.push(len, (*s).elem.cast::<T>().read());
@@ -292,10 +288,10 @@ impl<T> Hchan<T> {
         // SAFETY: locked by the caller; the sudog is taken out of the queue before this frame
         // ends: by whoever passes the value on, or below.
         let (window, token) = unsafe {
-            let queues = self.head.queues();
+            let queues = &self.head.queues;
             queues.sendq.push(sudog);
             if !queues.recv_watch.is_empty() {
-                wake_watchers(&window, &mut queues.recv_watch);
+                wake_watchers(&window, &queues.recv_watch);
             }
             window.park_until(WaitReason::ChanSend, Interrupt::Allowed, deadline, || {
                 self.head.unlock(held);
@@ -306,7 +302,7 @@ impl<T> Hchan<T> {
             return Ok(());
         }
         if token != Token::new(CLOSED) {
-            self.forget(&window, sudog, |queues| &mut queues.sendq);
+            self.forget(&window, sudog, |queues| &queues.sendq);
         }
         drop(window);
         // SAFETY: nobody has taken the value.
@@ -403,10 +399,10 @@ impl<T> Hchan<T> {
         let sudog = &raw mut sudog;
         // SAFETY: as in `send_slow`.
         let (window, token) = unsafe {
-            let queues = self.head.queues();
+            let queues = &self.head.queues;
             queues.recvq.push(sudog);
             if !queues.send_watch.is_empty() {
-                wake_watchers(&window, &mut queues.send_watch);
+                wake_watchers(&window, &queues.send_watch);
             }
             window.park_until(
                 WaitReason::ChanReceive,
@@ -428,7 +424,7 @@ impl<T> Hchan<T> {
             return Some(Ok(unsafe { slot.assume_init() }));
         }
         if token != Token::new(CLOSED) {
-            self.forget(&window, sudog, |queues| &mut queues.recvq);
+            self.forget(&window, sudog, |queues| &queues.recvq);
             drop(window);
             if token == Token::TIMEOUT {
                 return Some(Err(Nothing::Empty));
@@ -440,7 +436,7 @@ impl<T> Hchan<T> {
 
     /// Takes the sudog of a wait that ended otherwise out of its queue.
     #[cold]
-    fn forget(&self, window: &Window, sudog: *mut Sudog, queue: fn(&mut Queues) -> &mut WaitQueue) {
+    fn forget(&self, window: &Window, sudog: *mut Sudog, queue: fn(&Queues) -> &WaitQueue) {
         let (held, queues) = self.head.lock(window);
         // SAFETY: locked; the sudog was pushed to this queue; then unlocked.
         unsafe {

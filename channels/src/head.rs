@@ -7,7 +7,7 @@
 
 use crate::waitq::{CLOSED, DONE, WaitQueue};
 use runtime::park::{self, Claimed, Held, Lock, Window};
-use std::cell::UnsafeCell;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Enters the runtime.
@@ -30,7 +30,8 @@ pub(crate) struct Head {
     pub(crate) lock: Lock,
     /// Values in the buffer. Written under the lock, read without by `len` and its like.
     pub(crate) len: AtomicUsize,
-    queues: UnsafeCell<Queues>,
+    /// Only `is_empty` of its queues without the lock.
+    pub(crate) queues: Queues,
     /// Written under the lock.
     closed: AtomicBool,
     /// `None` is unbounded.
@@ -47,16 +48,17 @@ pub(crate) struct Queues {
     pub(crate) sendq: WaitQueue,
     /// How many values may be in the buffer: its capacity, less the places that are promised to
     /// selects which have chosen to send and have not done so yet.
-    pub(crate) limit: usize,
+    pub(crate) limit: Cell<usize>,
     /// Those who watch for something to receive.
     pub(crate) recv_watch: WaitQueue,
     /// Those who watch for room, or a receiver.
     pub(crate) send_watch: WaitQueue,
     /// One side is gone: the other frees the channel when it goes.
-    pub(crate) one_side_gone: bool,
+    pub(crate) one_side_gone: Cell<bool>,
 }
 
-// SAFETY: the queues are protected by the lock; nothing of the user's is in here.
+// SAFETY: the queues, but for their atomic part, are protected by the lock; nothing of the user's is
+// in here.
 unsafe impl Send for Head {}
 // SAFETY: as above.
 unsafe impl Sync for Head {}
@@ -66,14 +68,14 @@ impl Head {
         Head {
             lock,
             len: AtomicUsize::new(0),
-            queues: UnsafeCell::new(Queues {
+            queues: Queues {
                 recvq: WaitQueue::new(),
                 sendq: WaitQueue::new(),
-                limit: cap.unwrap_or(usize::MAX),
+                limit: Cell::new(cap.unwrap_or(usize::MAX)),
                 recv_watch: WaitQueue::new(),
                 send_watch: WaitQueue::new(),
-                one_side_gone: false,
-            }),
+                one_side_gone: Cell::new(false),
+            },
             closed: AtomicBool::new(false),
             cap,
             senders: AtomicUsize::new(1),
@@ -83,22 +85,10 @@ impl Head {
 
     /// Locks the channel. The queues may be used until the lock is released.
     #[inline(always)]
-    #[expect(clippy::mut_from_ref, reason = "the lock makes it exclusive")]
-    pub(crate) fn lock(&self, window: &Window) -> (Held, &mut Queues) {
-        // SAFETY: no other lock is held here, and each use below releases it in the window or by
-        // its commit function; the lock protects the queues.
-        unsafe { (window.lock(&self.lock), &mut *self.queues.get()) }
-    }
-
-    /// The queues, for a select that has taken the lock as one of several.
-    ///
-    /// # Safety
-    /// The lock is held, and no other reference to the queues is in use.
-    #[inline(always)]
-    #[expect(clippy::mut_from_ref, reason = "the lock makes it exclusive")]
-    pub(crate) unsafe fn queues(&self) -> &mut Queues {
-        // SAFETY: the caller's promise.
-        unsafe { &mut *self.queues.get() }
+    pub(crate) fn lock(&self, window: &Window) -> (Held, &Queues) {
+        // SAFETY: no other lock is held here, and each use of this function releases it in the
+        // window, or by its commit function.
+        (unsafe { window.lock(&self.lock) }, &self.queues)
     }
 
     /// # Safety
@@ -150,19 +140,16 @@ impl Head {
     /// so a moment ago, and somebody who seems to wait may have been woken by something else.
     #[inline(always)]
     pub(crate) fn may_recv(&self) -> bool {
-        // SAFETY: only the atomic part of the queue is read. Relaxed: a hint.
+        // Relaxed: a hint.
         self.len.load(Ordering::Relaxed) != 0
-            || unsafe { !(*(&raw const (*self.queues.get()).sendq)).is_empty() }
+            || !self.queues.sendq.is_empty()
             || self.closed.load(Ordering::Relaxed)
     }
 
     /// As `may_recv`, for a send.
     #[inline(always)]
     pub(crate) fn may_send(&self) -> bool {
-        // SAFETY: as in `may_recv`.
-        !self.is_full()
-            || unsafe { !(*(&raw const (*self.queues.get()).recvq)).is_empty() }
-            || self.closed.load(Ordering::Relaxed)
+        !self.is_full() || !self.queues.recvq.is_empty() || self.closed.load(Ordering::Relaxed)
     }
 
     /// Lengths of the queues, for tests.
@@ -198,13 +185,8 @@ impl Queues {
     /// The next waiter to be told that the channel is closed: receivers first, as in Go. They are
     /// woken one by one, so that neither the lock nor the window is held for long; new ones
     /// cannot come.
-    pub(crate) fn first_of_all(&mut self) -> Option<Claimed> {
-        let queues = [
-            &mut self.recvq,
-            &mut self.sendq,
-            &mut self.recv_watch,
-            &mut self.send_watch,
-        ];
+    pub(crate) fn first_of_all(&self) -> Option<Claimed> {
+        let queues = [&self.recvq, &self.sendq, &self.recv_watch, &self.send_watch];
         queues
             .into_iter()
             // SAFETY: under the lock.
@@ -220,7 +202,7 @@ impl Queues {
 /// thread.
 #[cold]
 #[inline(never)]
-pub(crate) fn wake_watchers(window: &Window, queue: &mut WaitQueue) {
+pub(crate) fn wake_watchers(window: &Window, queue: &WaitQueue) {
     // SAFETY: under the lock.
     while let Some((claimed, _)) = unsafe { queue.claim_first(DONE) } {
         claimed.ready_in(window);

@@ -134,7 +134,7 @@ impl<T> Hchan<T> {
             Sending::Promised => {
                 let window = enter_quietly();
                 let (held, queues) = self.head.lock(&window);
-                queues.limit += 1;
+                queues.limit.set(queues.limit.get() + 1);
                 // SAFETY: locked above, then unlocked.
                 let result = unsafe {
                     let result = self.pass(&window, queues, value);
@@ -177,12 +177,12 @@ impl<T> Hchan<T> {
             Sending::Promised => {
                 let window = enter_quietly();
                 let (held, queues) = self.head.lock(&window);
-                queues.limit += 1;
+                queues.limit.set(queues.limit.get() + 1);
                 // SAFETY: locked above; the place that was promised is free.
                 let woken = unsafe { self.move_up(queues) };
                 let watch = match woken {
-                    Some(_) => &mut queues.recv_watch,
-                    None => &mut queues.send_watch,
+                    Some(_) => &queues.recv_watch,
+                    None => &queues.send_watch,
                 };
                 if !watch.is_empty() {
                     wake_watchers(&window, watch);

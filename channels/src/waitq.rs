@@ -13,6 +13,7 @@
 //! ```
 
 use runtime::park::{Claimed, Token, Waiter};
+use std::cell::Cell;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -67,18 +68,19 @@ impl Sudog {
 }
 
 /// A queue of waiters, first in, first out. All of it is protected by the channel's lock; only
-/// whether it is empty may be read without.
+/// whether it is empty may be read without. (So nobody has a unique reference to it: who reads
+/// without the lock has a shared one.)
 #[derive(Debug)]
 pub(crate) struct WaitQueue {
     first: AtomicPtr<Sudog>,
-    last: *mut Sudog,
+    last: Cell<*mut Sudog>,
 }
 
 impl WaitQueue {
     pub(crate) const fn new() -> WaitQueue {
         WaitQueue {
             first: AtomicPtr::new(ptr::null_mut()),
-            last: ptr::null_mut(),
+            last: Cell::new(ptr::null_mut()),
         }
     }
 
@@ -113,26 +115,26 @@ impl WaitQueue {
     /// The channel's lock is held. `s` is in no queue, and stays in its place until it is out of
     /// this one.
     #[inline]
-    pub(crate) unsafe fn push(&mut self, s: *mut Sudog) {
+    pub(crate) unsafe fn push(&self, s: *mut Sudog) {
         // SAFETY: s is valid; what is in the queue is valid.
         unsafe {
             (*s).next = ptr::null_mut();
-            (*s).prev = self.last;
+            let last = self.last.replace(s);
+            (*s).prev = last;
             (*s).queued = true;
-            if self.last.is_null() {
+            if last.is_null() {
                 self.set_first(s);
             } else {
-                (*self.last).next = s;
+                (*last).next = s;
             }
         }
-        self.last = s;
     }
 
     /// # Safety
     /// The channel's lock is held. What is returned stays valid only until the lock is released
     /// or its waiter claimed and made ready.
     #[inline]
-    pub(crate) unsafe fn pop(&mut self) -> Option<*mut Sudog> {
+    pub(crate) unsafe fn pop(&self) -> Option<*mut Sudog> {
         let s = self.first();
         if s.is_null() {
             return None;
@@ -142,7 +144,7 @@ impl WaitQueue {
             let next = (*s).next;
             self.set_first(next);
             if next.is_null() {
-                self.last = ptr::null_mut();
+                self.last.set(ptr::null_mut());
             } else {
                 (*next).prev = ptr::null_mut();
             }
@@ -157,7 +159,7 @@ impl WaitQueue {
     /// # Safety
     /// As for `pop`.
     #[inline(always)]
-    pub(crate) unsafe fn claim_first(&mut self, outcome: u32) -> Option<(Claimed, *mut Sudog)> {
+    pub(crate) unsafe fn claim_first(&self, outcome: u32) -> Option<(Claimed, *mut Sudog)> {
         // SAFETY: the caller's promise; a popped sudog is valid under the lock.
         unsafe {
             while let Some(s) = self.pop() {
@@ -173,7 +175,7 @@ impl WaitQueue {
     ///
     /// # Safety
     /// The channel's lock is held; `s` was pushed to this queue.
-    pub(crate) unsafe fn remove(&mut self, s: *mut Sudog) {
+    pub(crate) unsafe fn remove(&self, s: *mut Sudog) {
         // SAFETY: s is valid; what is in the queue is valid.
         unsafe {
             if !(*s).queued {
@@ -186,7 +188,7 @@ impl WaitQueue {
                 false => (*prev).next = next,
             }
             match next.is_null() {
-                true => self.last = prev,
+                true => self.last.set(prev),
                 false => (*next).prev = prev,
             }
         }
@@ -205,7 +207,7 @@ mod tests {
             .map(|_| Sudog::new(waiter, ptr::null_mut()))
             .collect();
         let p: Vec<*mut Sudog> = s.iter_mut().map(ptr::from_mut).collect();
-        let mut q = WaitQueue::new();
+        let q = WaitQueue::new();
         // SAFETY: no other thread; the sudogs outlive the queue.
         unsafe {
             for &x in &p {

@@ -124,7 +124,7 @@ fn a_biased_select_takes_the_first_that_is_ready() {
         drop(gone);
         s.send(()).unwrap();
         let mut list = Select::new_biased();
-        let first = [list.recv(&never_of(&r)), list.recv(&r), list.recv(&closed)][1];
+        let first = [list.recv(never_of(&r)), list.recv(&r), list.recv(&closed)][1];
         for _ in 0..1000 {
             assert_eq!(list.ready(), first);
             select_biased! {
@@ -383,7 +383,8 @@ fn a_select_never_meets_itself() {
                 default(Duration::from_micros(50)) => {}
             }
             let mut list = Select::new();
-            (list.send(&s), list.recv(&r), list.send(&s), list.recv(&r));
+            let all = [list.send(&s), list.recv(&r), list.send(&s), list.recv(&r)];
+            assert_eq!(all, [0, 1, 2, 3]);
             assert!(list.try_select().is_err());
             assert!(list.select_timeout(Duration::from_micros(50)).is_err());
         }
@@ -500,7 +501,7 @@ fn nil_channels_are_never_ready_and_closed_ones_at_once() {
             default(Duration::from_millis(1)) => {}
         }
         let mut list = Select::new();
-        (list.send(&s), list.recv(&r));
+        assert_eq!([list.send(&s), list.recv(&r)], [0, 1]);
         assert!(list.try_ready().is_err());
         assert!(list.ready_timeout(Duration::from_millis(1)).is_err());
         let (s, r) = bounded::<i32>(0);
@@ -530,7 +531,7 @@ fn a_close_wakes_those_who_select() {
                     1 => select! { send(s2, 1) -> v => v.is_err(), recv(never::<()>()) -> _ => false },
                     _ => {
                         let mut list = Select::new();
-                        (list.recv(&r), list.send(&s2));
+                        assert_eq!([list.recv(&r), list.send(&s2)], [0, 1]);
                         list.ready();
                         drop(s);
                         true
@@ -816,7 +817,7 @@ fn goroutines_in_a_select_end_with_their_runtime() {
                         2 => select! { send(idle.0, 1) -> _ => {}, recv(never::<()>()) -> _ => {} },
                         3 => {
                             let mut list = Select::new();
-                            (list.recv(&r), list.send(&idle.0));
+                            assert_eq!([list.recv(&r), list.send(&idle.0)], [0, 1]);
                             list.ready();
                         }
                         // A value that never comes, for a receiver that waits for it.

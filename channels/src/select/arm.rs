@@ -149,11 +149,11 @@ impl<'a> Arm<'a> {
     pub(super) fn is_ready_locked(&self) -> bool {
         match self.kind {
             Kind::Recv(head, _) => head.may_recv(),
-            // SAFETY: locked.
-            Kind::Send(head) => unsafe {
-                let queues = head.queues();
-                !queues.recvq.is_empty() || head.len() < queues.limit || head.is_closed_locked()
-            },
+            Kind::Send(head) => {
+                !head.queues.recvq.is_empty()
+                    || head.len() < head.queues.limit.get()
+                    || head.is_closed_locked()
+            }
             Kind::Source(..) | Kind::Never => false,
         }
     }
@@ -169,13 +169,13 @@ impl<'a> Arm<'a> {
         let sudog = self.sudog.write(Sudog::of_arm(waiter, self.elem, at));
         // SAFETY: locked; the rest is the caller's promise.
         unsafe {
-            let queues = head.queues();
+            let queues = &head.queues;
             if ready {
                 return Self::watch_queue(queues, is_recv).push(sudog);
             }
             let (queue, watch) = match is_recv {
-                true => (&mut queues.recvq, &mut queues.send_watch),
-                false => (&mut queues.sendq, &mut queues.recv_watch),
+                true => (&queues.recvq, &queues.send_watch),
+                false => (&queues.sendq, &queues.recv_watch),
             };
             queue.push(sudog);
             if !watch.is_empty() {
@@ -189,21 +189,21 @@ impl<'a> Arm<'a> {
     /// # Safety
     /// The channel's lock is held; the arm was enqueued there.
     #[inline(always)]
-    pub(super) unsafe fn unlink(&mut self, queues: &mut Queues, ready: bool) {
+    pub(super) unsafe fn unlink(&mut self, queues: &Queues, ready: bool) {
         let is_recv = matches!(self.kind, Kind::Recv(..));
         let queue = match (ready, is_recv) {
             (true, _) => Self::watch_queue(queues, is_recv),
-            (false, true) => &mut queues.recvq,
-            (false, false) => &mut queues.sendq,
+            (false, true) => &queues.recvq,
+            (false, false) => &queues.sendq,
         };
         // SAFETY: the caller's promise.
         unsafe { queue.remove(self.sudog.as_mut_ptr()) };
     }
 
-    fn watch_queue(queues: &mut Queues, is_recv: bool) -> &mut WaitQueue {
+    fn watch_queue(queues: &Queues, is_recv: bool) -> &WaitQueue {
         match is_recv {
-            true => &mut queues.recv_watch,
-            false => &mut queues.send_watch,
+            true => &queues.recv_watch,
+            false => &queues.send_watch,
         }
     }
 
@@ -292,8 +292,8 @@ fn begin_send(head: &Head, window: Window) -> Attempt {
         && let Some((claimed, s)) = unsafe { queues.recvq.claim_first(DONE) }
     {
         won = Some(Sending::Direct(claimed, s));
-    } else if head.len() < queues.limit {
-        queues.limit -= 1;
+    } else if head.len() < queues.limit.get() {
+        queues.limit.set(queues.limit.get() - 1);
         won = Some(Sending::Promised);
     }
     // SAFETY: locked above.

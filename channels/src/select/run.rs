@@ -108,9 +108,11 @@ unsafe fn wait(
     let sources = arms.iter().any(Arm::is_source);
     // SAFETY: for the park below; published under the channels' locks, and by the sources; taken
     // back from both before this returns.
-    let waiter = match sources {
-        true => unsafe { window.open_waiter() },
-        false => unsafe { window.waiter() },
+    let waiter = unsafe {
+        match sources {
+            true => window.open_waiter(),
+            false => window.waiter(),
+        }
     };
     if sources && !watch_sources(arms, &window, waiter, &mut deadline) {
         close(arms, &window, waiter);
