@@ -22,6 +22,7 @@ mod join;
 mod lock;
 mod park;
 mod retake;
+mod select;
 mod waitq;
 
 use crate::g::parker::{Claimed, Kind, Parker};
