@@ -20,11 +20,26 @@
 //! });
 //! ```
 //!
-//! Beyond crossbeam, from Go: [`Sender::close`] and [`Receiver::close`], and nil channels
-//! ([`Sender::nil`], [`Receiver::nil`]), which block for ever.
+//! [`select!`] waits for several channels at once, [`after`] and [`tick`] are channels of time:
+//!
+//! ```
+//! use channels::{after, bounded, select};
+//! use std::time::Duration;
+//!
+//! let (tx, rx) = bounded(1);
+//! tx.send("work").unwrap();
+//! select! {
+//!     recv(rx) -> work => assert_eq!(work, Ok("work")),
+//!     recv(after(Duration::from_secs(60))) -> _ => panic!("too late"),
+//! }
+//! ```
+//!
+//! Beyond crossbeam: [`Sender::close`] and [`Receiver::close`], nil channels ([`Sender::nil`],
+//! [`Receiver::nil`]) which block for ever, both from Go; and receivers of timers and of whatever
+//! implements [`Source`](runtime::park::Source).
 //!
 //! The structure is Go's `hchan`: a lock, a ring of slots, and two queues of waiters who live on
-//! the stacks of those who wait. docs/channels.md tells it.
+//! the stacks of those who wait. docs/channels.md and docs/select.md tell it.
 
 mod buffer;
 mod ends;

@@ -177,7 +177,8 @@ impl World {
                 for (chan, held) in self.chans.iter().zip(several) {
                     // The order of the locks, which is in the frame.
                     // SAFETY: loom checks that the select has not left `wait`.
-                    me.frame.with(|f| assert!(unsafe { *f }, "the frame is gone"));
+                    me.frame
+                        .with(|f| assert!(unsafe { *f }, "the frame is gone"));
                     chan.unlock(held.take().expect("locked above"));
                 }
             };
@@ -246,7 +247,7 @@ impl World {
             // Which of the two selects it is shows in the queue.
             let next = chan.state(|state| {
                 state.closed = true;
-                let mut first = |i: usize| {
+                let first = |i: usize| {
                     // SAFETY: locked; a queued sudog's frame is there.
                     let claimed = unsafe { state.queues(i, c).0.claim_first(CLOSED) };
                     claimed.map(|(claimed, _)| (i, claimed))
