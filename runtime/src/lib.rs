@@ -69,6 +69,13 @@ mod p {
 #[allow(dead_code, reason = "no model uses all of it")]
 mod sched {
     pub(crate) mod idle;
+    pub(crate) mod watch;
+}
+#[cfg(all(loom, test))]
+#[allow(dead_code, reason = "no model uses all of it")]
+mod timer {
+    pub(crate) type Nanos = u64;
+    pub(crate) mod node;
 }
 /// What `waitq.rs` of the channels uses of this crate.
 #[cfg(all(loom, test))]

@@ -20,6 +20,22 @@ pub(crate) use atomic::Ordering;
 #[cfg(not(loom))]
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 
+/// loom's mutex with the interface of parking_lot's.
+#[cfg(loom)]
+#[derive(Debug)]
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+#[cfg(loom)]
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Mutex<T> {
+        Mutex(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+        self.0.lock().expect("no model panics under a lock")
+    }
+}
+
 /// The turns of a wait loop: pauses that double, so that who waits leaves the cache line to who
 /// works, then the CPU is given to other threads, since the one that is waited for may have been
 /// descheduled by the kernel.

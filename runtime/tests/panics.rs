@@ -303,23 +303,37 @@ fn a_scope_tells_of_a_child_that_nobody_joined() {
     support::with_procs(|rt| {
         rt.run(|| {
             for late in [false, true] {
-                let finished = AtomicUsize::new(0);
+                // Counts the end of a goroutine, which is cancelled, whether it has started or not.
+                struct Ends<'a>(&'a AtomicUsize);
+                impl Drop for Ends<'_> {
+                    fn drop(&mut self) {
+                        self.0.fetch_add(1, SeqCst);
+                    }
+                }
+                let ended = AtomicUsize::new(0);
                 let caught = catch_unwind(AssertUnwindSafe(|| {
                     scope(|s| {
+                        let ends = Ends(&ended);
                         let h = s.spawn(|| -> () { quiet_panic("child") });
                         while late && !h.is_finished() {
                             runtime::yield_now();
                         }
                         drop(h);
-                        s.spawn(|| {
-                            runtime::yield_now();
-                            finished.fetch_add(1, SeqCst);
+                        s.spawn(move || {
+                            let _ends = ends;
+                            loop {
+                                runtime::yield_now();
+                            }
                         });
                     })
                 }));
                 let text = *caught.unwrap_err().downcast::<&str>().unwrap();
                 assert!(text.contains("a goroutine of the scope panicked"), "{text}");
-                assert_eq!(finished.load(SeqCst), 1, "the scope waits for the others");
+                assert_eq!(
+                    ended.load(SeqCst),
+                    1,
+                    "the scope cancels and awaits the others"
+                );
             }
         });
     });

@@ -37,8 +37,9 @@ impl std::fmt::Debug for ScopeState {
 /// cancelled, and so is what `f` itself is waiting for; when all have ended, `scope` panics. A
 /// goroutine whose handle is kept reports its panic to `join` alone.
 ///
-/// A caller that is cancelled, or whose `timeout` is over, or whose runtime shuts down, cancels the
-/// goroutines, waits until they have ended (they use its frame), and unwinds.
+/// A caller that is cancelled, or whose `timeout` is over, cancels the goroutines, waits until they
+/// have ended (they use its frame), and unwinds. A shutdown of the runtime ends the goroutines, and the
+/// caller's next wait.
 ///
 /// ```
 /// let rt = runtime::start(2);
@@ -82,15 +83,17 @@ where
         _ if scope.state.has_failed() => {
             panic!("a goroutine of the scope panicked, and nobody joined it")
         }
-        _ if asked.is_some_and(|r| !frame.is(&r)) && !std::thread::panicking() => {
+        _ if asked.is_some_and(|r| r != Request::None && !frame.is(&r))
+            && !std::thread::panicking() =>
+        {
             unwind(asked.unwrap_or(Request::None))
         }
-        // On a goroutine the caller itself is being stopped.
-        Ok(_) if scope.state.was_cut_short() && crate::m::current().is_null() => {
+        // On a goroutine the caller itself is being stopped, and ends at its next wait.
+        _ if scope.state.was_cut_short() && crate::m::current().is_null() => {
             panic!("a goroutine of the scope was cancelled: the runtime was shut down meanwhile")
         }
         Ok(value) => value,
-        Err(payload) => resume_unwind(payload),
+        Err(_) => unwind(Request::None), // its frame's end was the shutdown
     }
 }
 

@@ -202,3 +202,35 @@ fn a_late_end_does_not_wake_the_joiner_of_the_next_goroutine() {
         }
     });
 }
+
+/// A joiner's wait has timed out, and another one registers in its place while the goroutine ends: the
+/// end meets the new one, or is seen by it, and never a mixture of the two.
+#[test]
+fn an_end_and_a_second_joiner() {
+    check(5, || {
+        let w = World::new();
+        let first = &w.joiner.parker;
+        let waiter = first.episode();
+        first.arm(waiter);
+        assert!(w.join.register(waiter));
+        assert!(waiter.claim(Token::TIMEOUT).is_some());
+        // It waits for something else now, in its episode 2.
+        first.arm(first.episode());
+        // The other one's next episode has that number too.
+        let second = &w.next_joiner.parker;
+        second.arm(second.episode());
+        assert!(second.armed().unwrap().claim(Token::new(0)).is_some());
+        let goroutine = spawn(&w, |w| w.run(false));
+        let waiter = second.episode();
+        second.arm(waiter);
+        if !w.join.register(waiter) {
+            let _ = waiter.claim(Token::NOT_PARKED);
+        }
+        goroutine.join().unwrap();
+        assert!(second.fired(), "the end was lost");
+        assert!(
+            first.armed().is_some(),
+            "woken by what it does not wait for"
+        );
+    });
+}

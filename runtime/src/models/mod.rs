@@ -6,7 +6,7 @@
 //! ```
 //!
 //! What is checked is the code that the runtime runs: `g/parker.rs`, `g/join.rs`, `m/retake.rs`,
-//! `p/lock.rs`, `sched/idle.rs` and the channels' `waitq.rs`. Around it each model
+//! `p/lock.rs`, `sched/idle.rs`, `sched/watch.rs`, `g/interrupt.rs`, `timer/node.rs` and the channels' `waitq.rs`. Around it each model
 //! writes out the few steps of the scheduler that use it, and says which. A goroutine is
 //! modelled by its frame (a cell that loom watches) and by what it does after it was woken, its
 //! *continuation*, which is run by the thread that won the right to wake it: as if it were
@@ -18,11 +18,13 @@
 //! Without `LOOM_MAX_PREEMPTIONS` each model has a bound of its own.
 
 mod idle;
+mod interrupt;
 mod join;
 mod lock;
 mod park;
 mod retake;
 mod select;
+mod timers;
 mod waitq;
 
 use crate::g::parker::{Claimed, Kind, Parker};

@@ -12,6 +12,7 @@
 //! | `spawn.rs` | new goroutines |
 //! | `scope_state.rs` | where a scope and its goroutines meet |
 //! | `timers.rs` | timers: who runs them, who sleeps until the next |
+//! | `watch.rs` | the protocol between adding a timer and going to sleep |
 //! | `interrupt.rs` | waits that are cut short: cancel, timeouts |
 //! | `park_thread.rs` | how a plain thread parks |
 //! | `start.rs`, `shutdown.rs`, `thread.rs` | beginnings and ends |
@@ -32,6 +33,7 @@ mod start;
 mod thread;
 mod timers;
 mod wake;
+mod watch;
 mod window;
 
 pub(crate) use handoff::{lock_os_thread, unlock_os_thread};
@@ -54,6 +56,7 @@ use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
 use crate::sync::{Condvar, Mutex, Ordering};
 use idle::Idle;
 use std::time::{Duration, Instant};
+use watch::Watch;
 
 /// What the runtime does when a goroutine panics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -86,8 +89,7 @@ pub(crate) struct Sched {
     /// Length of the global queue; written under the lock, read as a hint without.
     global_len: AtomicUsize,
     phase: AtomicU8,
-    /// Until when the watcher of the timers sleeps (`timers.rs`). Written under the lock.
-    watched_until: AtomicU64,
+    watch: Watch,
     /// Which P gets the next timer of a plain thread.
     next_timer_p: AtomicUsize,
     /// Goroutines that were spawned without a P.

@@ -292,6 +292,8 @@ pub(super) unsafe fn goroutine_entry(word: usize) {
         match word & TAGS {
             RUN => g.task.run(),
             CANCEL => {
+                // Met: the closure's destructors may wait.
+                let _ = g.parker.take_request();
                 g.task.cancel(JoinError::Cancelled);
                 Outcome::Cancelled
             }
@@ -320,7 +322,7 @@ pub(super) unsafe fn goroutine_entry(word: usize) {
     // SAFETY: a scope waits for its goroutines.
     if let Some(scope) = unsafe { scope.as_ref() } {
         if cut_short && !sched.is_running() {
-            scope.note_cut_short();
+            scope.cut_short();
         }
         if unheard {
             scope.fail(g);

@@ -107,12 +107,7 @@ impl ScopeState {
     pub(crate) fn fail(&self, except: *const G) {
         let mut inner = self.inner.lock();
         inner.unheard_panic = true;
-        let (parker, frame) = inner.frame;
-        // SAFETY: `set_frame`'s caller has promised it: the list is not empty, or the caller is
-        // the parent itself.
-        if let (Some(parker), Some(frame)) = unsafe { (parker.as_ref(), frame.as_ref()) } {
-            parker.request_frame(frame);
-        }
+        inner.end_frame();
         self.interrupt_all(inner, except);
     }
 
@@ -128,11 +123,8 @@ impl ScopeState {
         heavy_fence();
         let mut claimed: Vec<Claimed> = Vec::new();
         inner.for_each(except, |g| claimed.extend(interrupt::claim(&g.parker)));
-        // SAFETY: as in `fail`.
-        if let Some(parent) = unsafe { inner.frame.0.as_ref() }
-            && inner.unheard_panic
-        {
-            claimed.extend(interrupt::claim(parent));
+        if inner.unheard_panic {
+            claimed.extend(inner.claim_parent());
         }
         drop(inner);
         for c in claimed {
@@ -140,9 +132,16 @@ impl ScopeState {
         }
     }
 
-    /// A goroutine was cancelled by a shutdown, and nobody will hear of it.
-    pub(super) fn note_cut_short(&self) {
-        self.inner.lock().cut_short = true;
+    /// A goroutine was cancelled by a shutdown, and nobody will hear of it: what the parent waits
+    /// for may never come.
+    pub(super) fn cut_short(&self) {
+        let mut inner = self.inner.lock();
+        inner.cut_short = true;
+        inner.end_frame();
+        heavy_fence();
+        let claimed = inner.claim_parent();
+        drop(inner);
+        claimed.into_iter().for_each(Claimed::ready);
     }
 
     pub(crate) fn was_cut_short(&self) -> bool {
@@ -170,6 +169,21 @@ impl ScopeState {
 }
 
 impl Inner {
+    /// Asks the parent to unwind to its frame. By a goroutine that is on the list, or by the parent.
+    fn end_frame(&self) {
+        let (parker, frame) = self.frame;
+        // SAFETY: `set_frame`'s caller has promised it.
+        if let (Some(parker), Some(frame)) = unsafe { (parker.as_ref(), frame.as_ref()) } {
+            parker.request_frame(frame);
+        }
+    }
+
+    /// Ends the parent's wait, after a fence.
+    fn claim_parent(&self) -> Option<Claimed> {
+        // SAFETY: as in `end_frame`.
+        unsafe { self.frame.0.as_ref() }.and_then(interrupt::claim)
+    }
+
     fn for_each(&self, except: *const G, mut f: impl FnMut(&G)) {
         let mut next = self.first;
         // SAFETY: what is on the list is alive.

@@ -3,6 +3,7 @@
 use super::idle::Idle;
 use super::run::describe_owner;
 use super::thread::Table;
+use super::watch::Watch;
 use super::{OnPanic, Phase, Sched, State};
 use crate::fiber::Fiber;
 use crate::g::registry::{self, GList};
@@ -11,7 +12,6 @@ use crate::p::P;
 use crate::stack::{StackGuard, StackPool, install_handler};
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
 use crate::sync::{Condvar, Mutex, init_fences};
-use crate::timer::NEVER;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -79,7 +79,7 @@ impl Sched {
             idle: Idle::new(),
             global_len: AtomicUsize::new(0),
             phase: AtomicU8::new(Phase::Running as u8),
-            watched_until: AtomicU64::new(NEVER),
+            watch: Watch::new(),
             next_timer_p: AtomicUsize::new(0),
             spawned_outside: AtomicU64::new(0),
             reserve: Mutex::new(Some(Fiber::new(reserve, super::run::goroutine_entry))),

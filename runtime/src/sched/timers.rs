@@ -9,22 +9,7 @@
 //! * the *watcher*: of the idle Ms, the one that sleeps no longer than until the first timer of all Ps;
 //! * the monitor, as the last resort, when every P is held by a goroutine that does not come back.
 //!
-//! # Why no timer is missed
-//!
-//! `watched_until` says when the watcher will look again ([`NEVER`]: there is none).
-//!
-//! ```text
-//!   adder (its timer became the first of its P)      an M that goes to sleep
-//!   (1) store the P's `next`                          (1) its P is on the idle list (npidle += 1)
-//!   (2) full fence                                    (2) store `watched_until` = least `next`
-//!   (3) an idle P, and `watched_until` is later?      (3) full fence
-//!       then wake an M, spinning                      (4) read every `next` again; less? to (2)
-//! ```
-//!
-//! *Case 1: the adder's fence comes first.* Then the sleeper's (4) sees the timer. *Case 2: the
-//! sleeper's comes first.* Then the adder's (3) sees the idle P and the time until which the watcher
-//! sleeps, and wakes an M if that is too late; the woken one finds nothing to do, goes idle, and
-//! watches. With no idle P there is nobody to watch for: each P's own M will look.
+//! Why none is missed by the idle Ms is told in `watch.rs`.
 //!
 //! A goroutine's timer is announced by its M before the *next pick*, not at once: if there is nothing
 //! else to run, the M itself goes to sleep and watches, and nobody was woken for nothing.
@@ -34,7 +19,6 @@ use crate::g::parker::Claimed;
 use crate::m::M;
 use crate::p::P;
 use crate::p::runq::Runnable;
-use crate::sync::atomic::fence;
 use crate::sync::{Ordering, light_fence};
 use crate::timer::heap::Target;
 use crate::timer::node::{Fired, Node};
@@ -65,11 +49,9 @@ impl Sched {
         p.timers.next() <= now && self.run_timers(p, p, now)
     }
 
-    /// Steps (2) and (3) of who has added a timer that is the first of its P.
+    /// A timer was added that is the first of its P: wakes an M for it, if the idle ones sleep longer.
     fn announce(&self, when: Nanos) {
-        // SeqCst: see the module's text.
-        fence(Ordering::SeqCst);
-        if self.idle.npidle() > 0 && self.watched_until.load(Ordering::Relaxed) > when {
+        if self.watch.must_wake(when, || self.idle.npidle()) {
             self.work_in_deque();
         }
     }
@@ -156,9 +138,13 @@ impl Sched {
         // the pair of its phase and this count is what a shutdown looks at.
         p.count_spawned();
         light_fence();
-        let starts = self.phase() == Phase::Running;
         let mut spawned = false;
-        if starts {
+        if self.phase() != Phase::Running {
+            // Kept until the runtime is gone: what it would call is the user's, and is not dropped
+            // on this stack.
+            // SAFETY: this M owns p, and holds no lock.
+            unsafe { self.add_timer(p, NEVER - 1, Target::Node(node, number)) };
+        } else {
             let mut claimed = None;
             let fired = node.fire(number, now, |parker, frame| {
                 // SAFETY: both are alive as long as the node's lock is held and its frame has not
@@ -204,30 +190,21 @@ impl Sched {
 
     /// Whether there are timers that no M would wake up for in time.
     pub(super) fn timers_unwatched(&self) -> bool {
-        self.next_timer() < self.watched_until.load(Ordering::Relaxed)
+        self.next_timer() < self.watch.until()
     }
 
     /// Makes `m`, which is on the idle list, the watcher, if there is a timer that the present one
     /// would be late for.
     pub(super) fn watch_timers(&self, state: &mut State, m: &M) {
-        loop {
-            let next = self.next_timer();
-            if next >= self.watched_until.load(Ordering::Relaxed) {
-                return;
-            }
+        if self.watch.begin(|| self.next_timer()) {
             state.watcher = m;
-            self.watched_until.store(next, Ordering::Relaxed);
-            // SeqCst: see the module's text.
-            fence(Ordering::SeqCst);
         }
     }
 
     /// How long the idle `m` may sleep if it is the watcher.
     pub(super) fn watch_time(&self, state: &State, m: &M) -> Option<Duration> {
-        ptr::eq(state.watcher, m).then(|| {
-            let until = self.watched_until.load(Ordering::Relaxed);
-            Duration::from_nanos(until.saturating_sub(timer::now()))
-        })
+        ptr::eq(state.watcher, m)
+            .then(|| Duration::from_nanos(self.watch.until().saturating_sub(timer::now())))
     }
 
     /// `m` is no longer the watcher, if it was; whether somebody else should be.
@@ -236,7 +213,7 @@ impl Sched {
             return false;
         }
         state.watcher = ptr::null();
-        self.watched_until.store(NEVER, Ordering::Relaxed);
+        self.watch.end();
         self.next_timer() != NEVER
     }
 }

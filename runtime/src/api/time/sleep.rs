@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 /// ```
 pub fn sleep(d: Duration) {
     if d.is_zero() {
-        return crate::yield_now();
+        return crate::api::calls::yield_now();
     }
     sleep_to(from_now(d));
 }
@@ -33,7 +33,7 @@ pub fn sleep(d: Duration) {
 /// Waits until this point in time. If it has passed, as `sleep` with zero.
 pub fn sleep_until(at: Instant) {
     if at <= Instant::now() {
-        return crate::yield_now();
+        return crate::api::calls::yield_now();
     }
     sleep_to(Some(at));
 }
