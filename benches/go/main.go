@@ -34,21 +34,33 @@ func since(start time.Time, ops int) pass {
 
 // workloads by name; each takes the size of a pass.
 var workloads = map[string]func(int) pass{
-	"yield_2":         func(n int) pass { return yields(2, n) },
-	"yield_1000":      func(n int) pass { return yields(1000, n) },
-	"spawn_finish":    spawnFinish,
-	"spawn_join":      spawnJoin,
-	"spawn_join_chan": spawnJoin,
-	"skynet":          skynet,
-	"fib":             forkJoin,
-	"fib_chan":        forkJoin,
-	"pingpong":        pingPong,
-	"spsc_0":          func(n int) pass { return stream(0, n) },
-	"spsc_1":          func(n int) pass { return stream(1, n) },
-	"spsc_100":        func(n int) pass { return stream(100, n) },
-	"mpmc4x4_0":       func(n int) pass { return mpmc(0, n) },
-	"mpmc4x4_64":      func(n int) pass { return mpmc(64, n) },
-	"sieve":           sieve,
+	"yield_2":          func(n int) pass { return yields(2, n) },
+	"yield_1000":       func(n int) pass { return yields(1000, n) },
+	"spawn_finish":     spawnFinish,
+	"spawn_join":       spawnJoin,
+	"spawn_join_chan":  spawnJoin,
+	"skynet":           skynet,
+	"fib":              forkJoin,
+	"fib_chan":         forkJoin,
+	"pingpong":         pingPong,
+	"spsc_0":           func(n int) pass { return stream(0, n) },
+	"spsc_1":           func(n int) pass { return stream(1, n) },
+	"spsc_100":         func(n int) pass { return stream(100, n) },
+	"mpmc4x4_0":        func(n int) pass { return mpmc(0, n) },
+	"mpmc4x4_64":       func(n int) pass { return mpmc(64, n) },
+	"sieve":            sieve,
+	"sleepers":         sleepers,
+	"timer_start_stop": timerStartStop,
+	"timer_reset":      timerReset,
+}
+
+// sleeps are the workloads of which the median is told; each takes the number of sleeps of a pass.
+var sleeps = map[string]func(int) []time.Duration{
+	"sleep_50us_idle":     sleepsIdle,
+	"timer_lateness_idle": func(n int) []time.Duration { return lateness(0, n) },
+	"timer_lateness_load": func(n int) []time.Duration {
+		return lateness(loadEachP*runtime.GOMAXPROCS(0), n)
+	},
 }
 
 func main() {
@@ -63,6 +75,12 @@ func main() {
 		fmt.Printf("measured bytes_per_goroutine=%.4f ops=%d\n", float64(grown)/float64(*size), *size)
 		return
 	}
+	least := time.Duration(*minTime) * time.Millisecond
+	if work, ok := sleeps[*name]; ok {
+		all := measureSleeps(least, func() []time.Duration { return work(*size) })
+		fmt.Printf("measured median_ns=%.4f p99_ns=%.4f ops=%d\n", median(all), percentile99(all), len(all))
+		return
+	}
 	work, ok := workloads[*name]
 	if !ok {
 		fmt.Fprintf(os.Stderr, "there is no workload %s\n", *name)
@@ -74,7 +92,7 @@ func main() {
 		p := work(*size)
 		total.ops += p.ops
 		total.elapsed += p.elapsed
-		if total.elapsed >= time.Duration(*minTime)*time.Millisecond {
+		if total.elapsed >= least {
 			break
 		}
 	}

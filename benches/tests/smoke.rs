@@ -56,6 +56,34 @@ fn one_quick_round_of_one_workload() {
 }
 
 #[test]
+fn a_row_of_medians_tells_its_percentiles() {
+    let path = json_file("row_of_medians.json");
+    let json = path.to_str().expect("a path of plain text");
+    let arguments = "--quick --rounds 1 --peers weft,tokio --procs 1 --only sleep_50us --json";
+    let mut command = compare(&arguments.split(' ').collect::<Vec<_>>());
+    command.arg(json);
+    let (output, text) = output(command);
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        text.lines()
+            .any(|line| line.starts_with("sleep_50us_idle (median)")),
+        "{text}"
+    );
+    let percentile = text
+        .lines()
+        .find(|line| line.starts_with("  sleep_50us_idle P=1: weft "))
+        .expect("a line below the table");
+    assert!(percentile.contains(", tokio "), "{percentile}");
+
+    let row = &read_json(&path)["rows"][0];
+    assert_eq!(row["unit"], "median_ns");
+    for cell in row["cells"].as_array().expect("a cell for each peer") {
+        let (median, p99) = (cell["median"].as_f64(), cell["p99"].as_f64());
+        assert!(median >= Some(50_000.0) && p99 >= median, "{cell}");
+    }
+}
+
+#[test]
 fn peers_stand_beside_weft() {
     let arguments = "--quick --rounds 1 --peers crossbeam,tokio,weft --procs 2 --only spsc_1";
     let (output, text) = output(compare(&arguments.split(' ').collect::<Vec<_>>()));

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use benches::compare::workloads::WORKLOADS;
-use benches::peers::{self, Peer};
+use benches::compare::workloads::{self, Workload};
+use benches::peers::{self, Peer, Unit};
 
 fn every_workload_of(peer: Peer, procs: usize) {
-    for workload in WORKLOADS {
+    for workload in workloads::all() {
         // What memory grew by says nothing while other tests run.
         let Some(size) = workload.size_for(peer, true) else {
             continue;
@@ -17,6 +17,8 @@ fn every_workload_of(peer: Peer, procs: usize) {
         assert_eq!(measured.unit, workload.unit(), "{}", workload.name);
         assert!(measured.ops > 0, "{}", workload.name);
         assert!(measured.value.is_finite(), "{}", workload.name);
+        let single = measured.unit == Unit::MedianNs;
+        assert_eq!(measured.p99.is_some(), single, "{}", workload.name);
     }
 }
 
@@ -49,9 +51,6 @@ fn crossbeam_does_its_workloads() {
 
 #[test]
 fn go_is_no_peer_of_this_program() {
-    let fib = WORKLOADS
-        .iter()
-        .find(|workload| workload.name == "fib")
-        .expect("it exists");
+    let fib = Workload::named("fib").expect("it exists");
     assert!(peers::run(Peer::Go, fib.kind, 1, 1, Duration::ZERO).is_err());
 }

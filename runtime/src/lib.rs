@@ -25,6 +25,8 @@ compile_error!("this runtime needs Linux: futexes, membarrier and guard pages ar
 
 #[cfg(not(loom))]
 mod api;
+#[cfg_attr(loom, allow(dead_code, reason = "used by the models only"))]
+mod atomics;
 #[cfg(not(loom))]
 mod fiber;
 #[cfg(not(loom))]
@@ -39,8 +41,6 @@ pub mod park;
 mod sched;
 #[cfg(not(loom))]
 mod stack;
-#[cfg_attr(loom, allow(dead_code, reason = "used by the models only"))]
-mod sync;
 #[cfg(not(loom))]
 mod timer;
 #[cfg(not(loom))]
@@ -54,6 +54,7 @@ mod g {
     pub(crate) mod interrupt;
     pub(crate) mod join;
     pub(crate) mod parker;
+    pub(crate) mod status;
 }
 #[cfg(all(loom, test))]
 #[allow(dead_code, reason = "no model uses all of it")]
@@ -77,10 +78,26 @@ mod timer {
     pub(crate) type Nanos = u64;
     pub(crate) mod node;
 }
-/// What `waitq.rs` of the channels uses of this crate.
+#[cfg(all(loom, test))]
+#[allow(dead_code, reason = "no model uses all of it")]
+mod api {
+    pub(crate) mod sync {
+        pub(crate) mod list;
+        pub(crate) mod queue;
+        pub(crate) mod raw_mutex;
+        pub(crate) mod raw_rwlock;
+        pub(crate) mod semaphore;
+    }
+}
+/// What `waitq.rs` of the channels and `api/sync` use of this crate.
 #[cfg(all(loom, test))]
 mod park {
     pub(crate) use crate::g::parker::{Claimed, Token, Waiter};
+    pub(crate) use crate::g::status::WaitReason;
+    pub(crate) use crate::models::ground::{
+        Interrupt, Window, enter, enter_quietly, everybody_waited_long, interrupted,
+    };
+    pub(crate) use crate::p::lock::{Held, Lock};
 }
 #[cfg(all(loom, test))]
 extern crate self as runtime;
@@ -103,6 +120,8 @@ mod exports {
     pub use crate::sched::{OnPanic, StartError};
     pub use crate::stack::{DEFAULT_STACK_SIZE, MAX_STACK_SIZE, MIN_STACK_SIZE, StackGuard};
 }
+#[cfg(not(loom))]
+pub use api::sync;
 #[cfg(not(loom))]
 pub use api::time;
 #[cfg(not(loom))]

@@ -35,9 +35,14 @@ pub fn format_result(measurement: &Measurement) -> String {
     let key = match measurement.unit {
         Unit::NsPerOp => "ns_per_op",
         Unit::BytesPerGoroutine => "bytes_per_goroutine",
+        Unit::MedianNs => "median_ns",
+    };
+    let p99 = match measurement.p99 {
+        Some(p99) => format!(" p99_ns={p99:.4}"),
+        None => String::new(),
     };
     format!(
-        "{MARK} {key}={:.4} ops={}",
+        "{MARK} {key}={:.4}{p99} ops={}",
         measurement.value, measurement.ops
     )
 }
@@ -52,24 +57,28 @@ fn parse_line(line: &str) -> Option<Measurement> {
     if words.next() != Some(MARK) {
         return None;
     }
-    let (mut value, mut ops) = (None, None);
+    let (mut value, mut p99, mut ops) = (None, None, None);
     for word in words {
         match word.split_once('=')? {
             ("ns_per_op", number) => value = Some((Unit::NsPerOp, number.parse().ok()?)),
             ("bytes_per_goroutine", number) => {
                 value = Some((Unit::BytesPerGoroutine, number.parse().ok()?));
             }
+            ("median_ns", number) => value = Some((Unit::MedianNs, number.parse().ok()?)),
+            ("p99_ns", number) => p99 = Some(number.parse().ok()?),
             ("ops", number) => ops = Some(number.parse().ok()?),
             _ => {}
         }
     }
     let (unit, value): (Unit, f64) = value?;
-    if !value.is_finite() || value < 0.0 {
+    let is_sane = |number: f64| number.is_finite() && number >= 0.0;
+    if !is_sane(value) || !p99.is_none_or(is_sane) {
         return None;
     }
     Some(Measurement {
         unit,
         value,
+        p99,
         ops: ops?,
     })
 }
@@ -222,13 +231,16 @@ mod tests {
 
     #[test]
     fn a_result_survives_the_line_it_travels_in() {
-        for unit in [Unit::NsPerOp, Unit::BytesPerGoroutine] {
-            let sent = Measurement {
-                unit,
-                value: 12.5,
-                ops: 2_000_000,
-            };
-            assert_eq!(parse_result(&format_result(&sent)), Some(sent));
+        for unit in [Unit::NsPerOp, Unit::BytesPerGoroutine, Unit::MedianNs] {
+            for p99 in [None, Some(80.25)] {
+                let sent = Measurement {
+                    unit,
+                    value: 12.5,
+                    p99,
+                    ops: 2_000_000,
+                };
+                assert_eq!(parse_result(&format_result(&sent)), Some(sent));
+            }
         }
     }
 
@@ -238,6 +250,7 @@ mod tests {
         let expected = Measurement {
             unit: Unit::NsPerOp,
             value: 61.25,
+            p99: None,
             ops: 10,
         };
         assert_eq!(parse_result(output), Some(expected));
@@ -255,6 +268,7 @@ mod tests {
             "measured ns_per_op=NaN ops=1",
             "measured ns_per_op=-1 ops=1",
             "measured ns_per_op=1 ops=-1",
+            "measured median_ns=1 p99_ns=NaN ops=1",
             "measured ns_per_op 1 ops 1",
         ] {
             assert_eq!(parse_result(output), None, "{output:?}");
@@ -267,6 +281,7 @@ mod tests {
         let expected = Measurement {
             unit: Unit::NsPerOp,
             value: 5.0,
+            p99: None,
             ops: 7,
         };
         assert_eq!(sample, Sample::Measured(expected));

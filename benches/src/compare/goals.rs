@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::report::{Row, Status};
-use crate::peers::{Peer, Unit};
+use crate::peers::Peer;
 
 /// One goal.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -47,6 +47,13 @@ const fn not_behind(peer: Peer) -> Goal {
     }
 }
 
+const fn at_most(workload: &'static str, most: f64) -> Goal {
+    Goal {
+        workload: Some(workload),
+        target: Target::AtMost(most),
+    }
+}
+
 /// All goals.
 pub const GOALS: &[Goal] = &[
     go("yield_2", 4.0),
@@ -62,13 +69,13 @@ pub const GOALS: &[Goal] = &[
     go("sieve", 2.0),
     go("mpmc4x4_0", 1.5),
     go("mpmc4x4_64", 1.5),
+    go("timer_start_stop", 2.0),
+    go("timer_lateness_load", 1.0),
     not_behind(Peer::Tokio),
     not_behind(Peer::May),
     not_behind(Peer::Crossbeam),
-    Goal {
-        workload: Some("parked_memory"),
-        target: Target::AtMost(5120.0),
-    },
+    at_most("sleep_50us_idle", 150_000.0),
+    at_most("parked_memory", 5120.0),
 ];
 
 /// Whether a goal was reached.
@@ -115,7 +122,7 @@ pub fn evaluate(rows: &[Row]) -> Vec<Outcome> {
 fn outcome(goal: Goal, rows: &[Row]) -> Outcome {
     let concerned = rows.iter().filter(|row| match goal.workload {
         Some(name) => row.workload == name,
-        None => row.unit == Unit::NsPerOp,
+        None => row.unit.is_time(),
     });
     let measured: Vec<Measured> = concerned
         .filter_map(|row| measured(goal.target, row))
@@ -139,7 +146,7 @@ fn measured(target: Target, row: &Row) -> Option<Measured> {
         .cell(Peer::Weft)
         .filter(|cell| cell.status != Status::Absent)?;
     let (value, reached) = match target {
-        Target::AtMost(most) => (weft.median, weft.median.is_some_and(|bytes| bytes <= most)),
+        Target::AtMost(most) => (weft.median, weft.median.is_some_and(|value| value <= most)),
         Target::Ratio { peer, ratio } => {
             // A peer without a number says nothing; weft without one has missed the goal.
             let cell = row.cell(peer)?;
@@ -210,6 +217,15 @@ mod tests {
     }
 
     #[test]
+    fn a_median_is_held_against_its_goal_as_it_is() {
+        let at = index("sleep_50us_idle");
+        let fast = row("sleep_50us_idle", 1, &[(Weft, 150_000.0)]);
+        let slow = row("sleep_50us_idle", 2, &[(Weft, 150_001.0)]);
+        assert_eq!(verdict(std::slice::from_ref(&fast), at), Verdict::Reached);
+        assert_eq!(verdict(&[fast, slow], at), Verdict::Missed);
+    }
+
+    #[test]
     fn nothing_behind_tokio_looks_at_every_timed_row_and_not_at_memory() {
         let at = GOALS
             .iter()
@@ -221,6 +237,8 @@ mod tests {
         let behind = row("fib", 2, &[(Weft, 10.0), (Tokio, 9.0)]);
         assert_eq!(verdict(&[behind], at), Verdict::Missed);
         assert_eq!(verdict(&[memory], index("parked_memory")), Verdict::Reached);
+        let late = row("timer_lateness_idle", 1, &[(Weft, 10.0), (Tokio, 9.0)]);
+        assert_eq!(verdict(&[late], at), Verdict::Missed);
         let fat = row("parked_memory", 1, &[(Weft, 5121.0)]);
         assert_eq!(verdict(&[fat], index("parked_memory")), Verdict::Missed);
     }

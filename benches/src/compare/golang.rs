@@ -1,5 +1,5 @@
-//! The Go peer: finds a Go toolchain and builds `go/main.go`, which is part of this program, in a
-//! directory of its own that goes away with it.
+//! The Go peer: finds a Go toolchain and builds the program in `go/`, which is part of this one, in
+//! a directory of its own that goes away with it.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,11 @@ use std::{env, fs, io};
 
 use super::child::{Ending, supervise};
 
-const MAIN: &str = include_str!("../../go/main.go");
-const MODULE: &str = include_str!("../../go/go.mod");
+const FILES: &[(&str, &str)] = &[
+    ("go.mod", include_str!("../../go/go.mod")),
+    ("main.go", include_str!("../../go/main.go")),
+    ("timers.go", include_str!("../../go/timers.go")),
+];
 
 /// The first build of a fresh toolchain compiles Go's standard library.
 const BUILD_LIMIT: Duration = Duration::from_secs(600);
@@ -35,10 +38,10 @@ impl GoPeer {
         let version = output(command(&go, &["version"]), VERSION_LIMIT)?;
         let directory = TempDir::new().map_err(|error| format!("Go is left out: {error}"))?;
         let program = directory.0.join("peer");
-        let write = |name: &str, text: &str| fs::write(directory.0.join(name), text);
-        write("main.go", MAIN)
-            .and_then(|()| write("go.mod", MODULE))
-            .map_err(|error| format!("Go is left out: {error}"))?;
+        for (name, text) in FILES {
+            fs::write(directory.0.join(name), text)
+                .map_err(|error| format!("Go is left out: {error}"))?;
+        }
         let mut build = command(&go, &["build", "-o"]);
         build.arg(&program).arg(".").current_dir(&directory.0);
         if ["GOCACHE", "XDG_CACHE_HOME", "HOME"]

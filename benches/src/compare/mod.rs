@@ -182,7 +182,7 @@ fn version_in<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
 /// The workloads and goals for `--list`.
 pub fn list() -> String {
     let mut text = String::new();
-    for workload in workloads::WORKLOADS {
+    for workload in workloads::all() {
         let has = |peer: &Peer| workload.size_for(*peer, false).is_some();
         let peers: Vec<&str> = Peer::ALL
             .iter()
@@ -190,7 +190,7 @@ pub fn list() -> String {
             .map(|peer| peer.name())
             .collect();
         text += &format!(
-            "{:<16} {} [{}]\n",
+            "{:<19} {} [{}]\n",
             workload.name,
             workload.what,
             peers.join(" ")

@@ -91,6 +91,8 @@ pub struct Cell {
     pub status: Status,
     /// The median of the rounds.
     pub median: Option<f64>,
+    /// The median of the rounds' 99th percentiles, where single operations were looked at.
+    pub p99: Option<f64>,
     /// This peer's median / weft's: above 1 weft is ahead. `None` for weft itself.
     pub ratio: Option<f64>,
     /// Whether weft is behind this peer here, or has failed where the peer has not.
@@ -122,6 +124,7 @@ impl Cell {
             peer,
             status: Status::Absent,
             median: None,
+            p99: None,
             ratio: None,
             weft_loses: false,
             size: None,
@@ -137,14 +140,19 @@ impl Cell {
             status: Status::Failed,
             ..Cell::absent(peer)
         };
+        let mut p99 = Vec::new();
         for sample in samples {
             match sample {
-                Sample::Measured(measurement) => cell.samples.push(measurement.value),
+                Sample::Measured(measurement) => {
+                    cell.samples.push(measurement.value);
+                    p99.extend(measurement.p99);
+                }
                 Sample::Timeout => cell.errors.push("timeout".to_owned()),
                 Sample::Failed(error) => cell.errors.push(error.clone()),
             }
         }
         cell.median = median(&cell.samples);
+        cell.p99 = median(&p99);
         if cell.median.is_some() {
             cell.status = Status::Measured;
         } else if samples.last() == Some(&Sample::Timeout) {
@@ -251,13 +259,17 @@ pub(super) mod tests {
     use super::{Cell, PeerVersion, Report, Row, Setup, Status, Totals};
     use crate::compare::child::Sample;
     use crate::compare::workloads::Workload;
-    use crate::peers::Measurement;
     use crate::peers::Peer::{self, Go, May, Tokio, Weft};
+    use crate::peers::{Measurement, Unit};
 
     pub fn sample(workload: &Workload, value: f64) -> Sample {
         Sample::Measured(Measurement {
             unit: workload.unit(),
             value,
+            p99: match workload.unit() {
+                Unit::MedianNs => Some(10.0 * value),
+                _ => None,
+            },
             ops: 1,
         })
     }
@@ -321,6 +333,16 @@ pub(super) mod tests {
         assert_eq!((cell.status, cell.median), (Status::Measured, Some(2.0)));
         assert_eq!(cell.samples, [3.0, 1.0, 2.0]);
         assert_eq!(cell.errors, ["x", "timeout"]);
+    }
+
+    #[test]
+    fn percentiles_are_told_where_single_operations_were_looked_at() {
+        let workload = Workload::named("sleep_50us_idle").unwrap();
+        let samples = [60.0, 80.0, 70.0].map(|value| sample(workload, value));
+        let sleep = Row::new(workload, 1, false, &[(Go, samples.to_vec())]);
+        let cell = sleep.cell(Go).unwrap();
+        assert_eq!((cell.median, cell.p99), (Some(70.0), Some(700.0)));
+        assert_eq!(row("fib", 1, &[(Go, 1.0)]).cell(Go).unwrap().p99, None);
     }
 
     #[test]

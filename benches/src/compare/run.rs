@@ -216,6 +216,7 @@ mod tests {
         Sample::Measured(Measurement {
             unit: job.workload.unit(),
             value,
+            p99: None,
             ops: 1,
         })
     }

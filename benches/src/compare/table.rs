@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::goals::{Goal, Measured, Outcome, Target, Verdict};
 use super::report::{Cell, Report, Row, Status};
+use super::workloads::Workload;
 use crate::peers::{Peer, Unit};
 
 /// Marks a cell in which weft is behind.
@@ -13,6 +14,7 @@ const LOSS: &str = " !";
 pub fn render(report: &Report) -> String {
     let mut text = grid(report);
     legend(&mut text, report);
+    percentiles(&mut text, &report.rows);
     losses(&mut text, report);
     goals(&mut text, &report.goals);
     text
@@ -34,6 +36,7 @@ fn grid(report: &Report) -> String {
         let name = match row.unit {
             Unit::NsPerOp => row.workload.to_owned(),
             Unit::BytesPerGoroutine => format!("{} (bytes)", row.workload),
+            Unit::MedianNs => format!("{} (median)", row.workload),
         };
         let mut line = vec![name, row.procs.to_string()];
         line.extend(
@@ -160,6 +163,20 @@ fn legend(text: &mut String, report: &Report) {
     }
 }
 
+/// What the rows of medians keep quiet about.
+fn percentiles(text: &mut String, rows: &[Row]) {
+    let mut heading = "\n99 % of the single operations took at most, ns:\n";
+    for row in rows {
+        let told = |cell: &Cell| Some(format!("{} {}", cell.peer.name(), number(cell.p99?)));
+        let told: Vec<String> = row.cells.iter().filter_map(told).collect();
+        if !told.is_empty() {
+            text.push_str(std::mem::take(&mut heading));
+            let told = told.join(", ");
+            let _ = writeln!(text, "  {} P={}: {told}", row.workload, row.procs);
+        }
+    }
+}
+
 fn losses(text: &mut String, report: &Report) {
     let totals = &report.totals;
     let _ = writeln!(text, "\nwins {}, losses {}", totals.wins, totals.losses);
@@ -231,8 +248,15 @@ pub fn goal(goal: &Goal) -> String {
         (None, Target::Ratio { peer, ratio: _ }) => {
             format!("nothing that is timed behind {}", peer.name())
         }
-        (Some(name), Target::AtMost(bytes)) => format!("{name} at most {bytes} bytes"),
+        (Some(name), Target::AtMost(most)) => format!("{name} at most {most} {}", counted(name)),
         (None, Target::AtMost(number)) => format!("everything that is timed at most {number} ns"),
+    }
+}
+
+fn counted(workload: &str) -> &'static str {
+    match Workload::named(workload).map(Workload::unit) {
+        Some(Unit::BytesPerGoroutine) => "bytes",
+        Some(Unit::NsPerOp | Unit::MedianNs) | None => "ns",
     }
 }
 
@@ -381,6 +405,24 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("parked_memory (bytes)"), "{text}");
+    }
+
+    #[test]
+    fn rows_of_medians_say_so_and_tell_their_percentiles() {
+        let rows = vec![
+            row("fib", 1, &[(Weft, 10.0), (Go, 45.0)]),
+            row("sleep_50us_idle", 1, &[(Weft, 70_000.0), (Go, 1e6)]),
+            row("timer_lateness_load", 2, &[(Weft, 60.0)]),
+        ];
+        let text = render(&with_peers(rows, &[Weft, Go]));
+        let sleep = line(&text, "sleep_50us_idle (median)");
+        assert!(sleep.ends_with("70000  1000000 (14.29x)"), "{sleep}");
+        let percentiles = "99 % of the single operations took at most, ns:\n  \
+                           sleep_50us_idle P=1: weft 700000, go 10000000\n  \
+                           timer_lateness_load P=2: weft 600\n\n";
+        assert!(text.contains(percentiles), "{text}");
+        let goal = "reached  sleep_50us_idle at most 150000 ns: P=1 70000";
+        assert!(text.contains(goal), "{text}");
     }
 
     #[test]

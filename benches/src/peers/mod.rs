@@ -1,4 +1,4 @@
-//! The workloads, one file for each peer (Go's is `go/main.go`), and what they share: timing,
+//! The workloads, one file or folder for each peer (Go's is in `go/`), and what they share: timing,
 //! memory, and the results that every pass must have.
 //!
 //! A *pass* does a workload once, checks its result and returns how long it took and how many
@@ -8,6 +8,7 @@
 
 mod crossbeam;
 mod may;
+mod sleeps;
 mod tokio;
 mod weft;
 
@@ -64,6 +65,18 @@ pub enum Unit {
     NsPerOp,
     /// Bytes of resident memory, page tables included, for each parked goroutine.
     BytesPerGoroutine,
+    /// Nanoseconds, the median of what single operations took.
+    MedianNs,
+}
+
+impl Unit {
+    /// Whether it is a time.
+    pub fn is_time(self) -> bool {
+        match self {
+            Unit::NsPerOp | Unit::MedianNs => true,
+            Unit::BytesPerGoroutine => false,
+        }
+    }
 }
 
 /// One number.
@@ -73,7 +86,9 @@ pub struct Measurement {
     pub unit: Unit,
     /// The number.
     pub value: f64,
-    /// How many operations (or goroutines) it is the mean of.
+    /// What 99 % of the operations did not exceed, where they were looked at one by one.
+    pub p99: Option<f64>,
+    /// How many operations (or goroutines) it is the mean or median of.
     pub ops: u64,
 }
 
@@ -126,6 +141,7 @@ fn measure(min_time: Duration, mut pass: impl FnMut() -> Pass) -> Measurement {
     Measurement {
         unit: Unit::NsPerOp,
         value: elapsed.as_nanos() as f64 / ops as f64,
+        p99: None,
         ops,
     }
 }
@@ -141,6 +157,7 @@ fn measure_memory(size: usize, mut pass: impl FnMut(usize) -> u64) -> Measuremen
     Measurement {
         unit: Unit::BytesPerGoroutine,
         value,
+        p99: None,
         ops: size as u64,
     }
 }
@@ -239,6 +256,7 @@ mod tests {
             Measurement {
                 unit: Unit::NsPerOp,
                 value: 10.0,
+                p99: None,
                 ops: 30
             }
         );
@@ -253,6 +271,7 @@ mod tests {
             Measurement {
                 unit,
                 value: 2_500.0,
+                p99: None,
                 ops: 100
             }
         );

@@ -1,6 +1,7 @@
 //! Spawning, and waiting for what was spawned.
 
 use crate::api::runtime::default_sched;
+use crate::atomics::Ordering;
 use crate::g::join::Released;
 use crate::g::parker::Token;
 use crate::g::status::WaitReason;
@@ -8,7 +9,6 @@ use crate::g::task::JoinError;
 use crate::g::{G, GoroutineId};
 use crate::park::Interrupt;
 use crate::sched::{Spawned, Window, free_g, interrupt, spawn_outside};
-use crate::sync::Ordering;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;

@@ -7,4 +7,5 @@ pub(crate) mod go;
 pub(crate) mod join;
 pub(crate) mod runtime;
 pub(crate) mod scope;
+pub mod sync;
 pub mod time;

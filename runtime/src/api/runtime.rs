@@ -1,10 +1,10 @@
 //! The handle on a runtime, and the table of runtimes that are up.
 
 use crate::api::join::JoinHandle;
+use crate::atomics::Mutex;
 use crate::g::task::JoinError;
 use crate::m::current;
 use crate::sched::{Sched, Spawned, Unfinished, spawn_outside};
-use crate::sync::Mutex;
 use std::fmt;
 use std::panic::Location;
 use std::ptr;

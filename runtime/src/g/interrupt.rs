@@ -30,8 +30,8 @@
 //! payload with the frame's number. So an inner frame cannot swallow the end of an outer one.
 
 use super::parker::{Claimed, Parker, Token};
-use crate::sync::Ordering;
-use crate::sync::atomic::AtomicU8;
+use crate::atomics::Ordering;
+use crate::atomics::atomic::AtomicU8;
 use std::ptr;
 use std::time::Instant;
 
@@ -195,7 +195,7 @@ impl Parker {
             // It came too late: the bit may have been meant for this frame alone.
             self.requests.fetch_and(!FRAME, Ordering::AcqRel);
             // A frame that fires now sets the bit after its mark, so one of the two is seen.
-            crate::sync::atomic::fence(Ordering::SeqCst);
+            crate::atomics::atomic::fence(Ordering::SeqCst);
             if self
                 .frames()
                 .any(|f| f.state.load(Ordering::Relaxed) == FIRED)

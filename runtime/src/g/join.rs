@@ -16,8 +16,8 @@
 //! one read-modify-write on one word, so it has exactly one answer.
 
 use super::parker::{Waiter, WaiterCell};
-use crate::sync::Ordering;
-use crate::sync::atomic::AtomicU32;
+use crate::atomics::Ordering;
+use crate::atomics::atomic::AtomicU32;
 
 const HANDLE: u32 = 1;
 const RESULT: u32 = 2;

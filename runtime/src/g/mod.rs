@@ -9,9 +9,9 @@ pub(crate) mod registry;
 pub(crate) mod status;
 pub(crate) mod task;
 
+use crate::atomics::Ordering;
+use crate::atomics::atomic::{AtomicPtr, AtomicU64};
 use crate::fiber::Fiber;
-use crate::sync::Ordering;
-use crate::sync::atomic::{AtomicPtr, AtomicU64};
 use join::JoinWord;
 use parker::{Kind, Parker};
 use status::StatusWord;

@@ -33,8 +33,8 @@
 //! between a waker's look and its compare-and-swap.
 
 use super::interrupt::Frame;
-use crate::sync::Ordering;
-use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64};
+use crate::atomics::Ordering;
+use crate::atomics::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64};
 use std::ptr::NonNull;
 
 const STATE_BITS: u64 = 2;
@@ -332,3 +332,11 @@ pub struct Claimed(
 
 // SAFETY: a right over a parker, which is accessed atomically.
 unsafe impl Send for Claimed {}
+
+impl Claimed {
+    /// Whether the waiter had not parked yet when it was claimed: it needs nobody to make it run,
+    /// and may be gone already.
+    pub(crate) fn is_running(&self) -> bool {
+        self.0.is_none()
+    }
+}

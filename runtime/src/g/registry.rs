@@ -6,7 +6,7 @@
 //! and no runtime is left: then nothing remains of a runtime that was shut down.
 
 use super::G;
-use crate::sync::Mutex;
+use crate::atomics::Mutex;
 use std::ptr;
 
 /// Gs per chunk: 64 KiB each, so that a million goroutines are some 4,000 allocations.
@@ -211,7 +211,7 @@ impl Registry {
 /// must not call into this module.
 pub(crate) fn for_each(sched: *const (), mut f: impl FnMut(&G)) {
     use super::status::Status;
-    use crate::sync::Ordering;
+    use crate::atomics::Ordering;
     let r = REGISTRY.lock();
     for g in r.chunks.iter().flat_map(|c| c.iter()) {
         if ptr::eq(g.sched.load(Ordering::Relaxed), sched) && g.status.get() != Status::Idle {

@@ -1,7 +1,7 @@
 //! The closed vocabularies of a goroutine's life: its status, and why it waits.
 
-use crate::sync::Ordering;
-use crate::sync::atomic::{AtomicU8, AtomicU32};
+use crate::atomics::Ordering;
+use crate::atomics::atomic::{AtomicU8, AtomicU32};
 
 /// What a goroutine is doing, with the numbers that Go's traces print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +169,24 @@ wait_reasons! {
     Sleep = "sleep",
     /// Waiting for a timer or a ticker.
     Timer = "timer",
+    /// Waiting for a `sync::Mutex`.
+    MutexLock = "sync.Mutex.Lock",
+    /// Waiting to read what a `sync::RwLock` protects.
+    RwLockRead = "sync.RWMutex.RLock",
+    /// Waiting to write what a `sync::RwLock` protects.
+    RwLockWrite = "sync.RWMutex.Lock",
+    /// Waiting on a `sync::Condvar`.
+    CondvarWait = "sync.Cond.Wait",
+    /// Waiting for a `sync::WaitGroup`.
+    WaitGroupWait = "sync.WaitGroup.Wait",
+    /// Waiting for permits of a `sync::Semaphore`.
+    Semacquire = "semacquire",
+    /// Waiting for another to finish a `sync::Once`.
+    OnceWait = "sync.Once.Do",
+    /// Waiting for the others at a `sync::Barrier`.
+    BarrierWait = "barrier",
+    /// Waiting for a `sync::Event`.
+    EventWait = "event",
     /// Waiting on something built with `runtime::park`.
     User = "park",
 }

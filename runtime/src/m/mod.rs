@@ -8,8 +8,9 @@ pub(crate) mod thread;
 
 pub(crate) use current::{current, set_current};
 
+use crate::atomics::atomic::{AtomicBool, AtomicPtr, AtomicU32};
 use crate::g::G;
-use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32};
+use crate::g::parker::{Parker, Waiter};
 use note::Note;
 use retake::Handshake;
 use std::cell::Cell;
@@ -20,11 +21,16 @@ use std::time::Instant;
 /// word of data that it was registered with. False: nothing was published, do not park.
 pub(crate) type Commit = unsafe fn(*mut ()) -> bool;
 
+/// As [`Commit`], for a wait that was opened before: it moves itself off the goroutine's stack, then
+/// arms the waiter, which may be claimed and run from then on, and then does its work. Whether it was
+/// armed (or else claimed before), and what the commit function said.
+pub(crate) type OpenCommit = unsafe fn(*mut (), &Parker, Waiter) -> (bool, bool);
+
 /// What a park may have beside its commit function.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unusual {
-    /// Its episode was opened before.
-    pub(crate) open: bool,
+    /// Its episode was opened before; how it is committed.
+    pub(crate) open: Option<OpenCommit>,
     /// Until when it waits at most.
     pub(crate) deadline: Option<Instant>,
 }

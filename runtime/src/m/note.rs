@@ -1,7 +1,7 @@
 //! A one-shot sleep for one thread: Go's note, on a futex.
 
-use crate::sync::Ordering;
-use crate::sync::atomic::AtomicU32;
+use crate::atomics::Ordering;
+use crate::atomics::atomic::AtomicU32;
 use std::ptr;
 use std::time::Duration;
 

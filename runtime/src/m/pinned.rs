@@ -1,8 +1,8 @@
 //! Runnable goroutines that may run on one M only (`Builder::pin_started`).
 
+use crate::atomics::atomic::AtomicUsize;
+use crate::atomics::{Mutex, Ordering};
 use crate::g::G;
-use crate::sync::atomic::AtomicUsize;
-use crate::sync::{Mutex, Ordering};
 use std::collections::VecDeque;
 
 #[derive(Debug)]

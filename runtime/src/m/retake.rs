@@ -42,8 +42,8 @@
 //! (Go's preemption): they would interrupt foreign system calls with EINTR, and Rust code cannot
 //! be stopped at an arbitrary instruction anyway.
 
-use crate::sync::atomic::{AtomicBool, AtomicU8};
-use crate::sync::{Ordering, heavy_fence, light_fence};
+use crate::atomics::atomic::{AtomicBool, AtomicU8};
+use crate::atomics::{Ordering, heavy_fence, light_fence};
 
 const NONE: u8 = 0;
 const REQUESTED: u8 = 1;

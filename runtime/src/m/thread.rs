@@ -3,9 +3,9 @@
 
 use super::note::Note;
 use super::xorshift;
+use crate::atomics::atomic::AtomicU32;
+use crate::atomics::{Mutex, Ordering};
 use crate::g::parker::{Kind, Parker};
-use crate::sync::atomic::AtomicU32;
-use crate::sync::{Mutex, Ordering};
 use std::cell::Cell;
 use std::ptr::NonNull;
 use std::time::Instant;

@@ -8,8 +8,8 @@
 //! has nothing else to do. There is no monitor, which would find what is left.
 
 use super::{check, spawn};
+use crate::atomics::{Ordering, atomic::AtomicU32};
 use crate::sched::idle::Idle;
-use crate::sync::{Ordering, atomic::AtomicU32};
 use loom::sync::{Mutex, MutexGuard};
 use loom::thread::JoinHandle;
 use std::sync::Arc;

@@ -5,9 +5,9 @@
 //! `sched/interrupt.rs` and `commit_park` (`sched/run.rs`) have them.
 
 use super::{check, spawn};
+use crate::atomics::{Ordering, heavy_fence, light_fence};
 use crate::g::interrupt::{Frame, Request};
 use crate::g::parker::{Kind, Parker, Token};
-use crate::sync::{Ordering, heavy_fence, light_fence};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32 as Count, Ordering::Relaxed};
 

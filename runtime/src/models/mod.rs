@@ -6,17 +6,19 @@
 //! ```
 //!
 //! What is checked is the code that the runtime runs: `g/parker.rs`, `g/join.rs`, `m/retake.rs`,
-//! `p/lock.rs`, `sched/idle.rs`, `sched/watch.rs`, `g/interrupt.rs`, `timer/node.rs` and the channels' `waitq.rs`. Around it each model
+//! `p/lock.rs`, `api/sync/` (the queue, the mutex, the read-write lock, the semaphore), `sched/idle.rs`,
+//! `sched/watch.rs`, `g/interrupt.rs`, `timer/node.rs` and the channels' `waitq.rs`. Around it each model
 //! writes out the few steps of the scheduler that use it, and says which. A goroutine is
 //! modelled by its frame (a cell that loom watches) and by what it does after it was woken, its
 //! *continuation*, which is run by the thread that won the right to wake it: as if it were
 //! resumed on another M at once, while its old M is still busy.
 //!
-//! Two things are not modelled: an asymmetric fence is a full fence on both sides (`sync.rs`), and
+//! Two things are not modelled: an asymmetric fence is a full fence on both sides (`atomics.rs`), and
 //! loom does not look into the future (a load never returns a store that comes later).
 //!
 //! Without `LOOM_MAX_PREEMPTIONS` each model has a bound of its own.
 
+pub(crate) mod ground;
 mod idle;
 mod interrupt;
 mod join;
@@ -24,6 +26,7 @@ mod lock;
 mod park;
 mod retake;
 mod select;
+mod sync;
 mod timers;
 mod waitq;
 
@@ -79,6 +82,10 @@ impl Sleeper {
 }
 
 impl Claimed {
+    pub(crate) fn ready_in(self, _: &ground::Window) {
+        self.ready();
+    }
+
     /// Stands in for the scheduler's `ready`. For waiters that are [`Sleeper`]s only.
     pub(crate) fn ready(self) {
         let Some(parker) = self.0 else { return };

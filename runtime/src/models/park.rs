@@ -6,9 +6,9 @@
 //! run queue (whoever wins resumes the goroutine itself), the registry of Gs (there is one).
 
 use super::{check, spawn};
+use crate::atomics::atomic::{AtomicBool, AtomicPtr};
+use crate::atomics::{Backoff, Ordering, heavy_fence, light_fence};
 use crate::g::parker::{Claimed, Kind, Parker, Token, Waiter, WaiterCell};
-use crate::sync::atomic::{AtomicBool, AtomicPtr};
-use crate::sync::{Backoff, Ordering, heavy_fence, light_fence};
 use loom::cell::UnsafeCell;
 use std::ptr;
 use std::sync::Arc;

@@ -7,9 +7,9 @@
 //! Abstracted: what an M does that finds no idle P. One is there at first.
 
 use super::{check, spawn};
+use crate::atomics::Ordering;
+use crate::atomics::atomic::AtomicUsize;
 use crate::m::retake::{Entry, Handshake};
-use crate::sync::Ordering;
-use crate::sync::atomic::AtomicUsize;
 use loom::cell::UnsafeCell;
 use loom::sync::Mutex;
 use std::sync::Arc;

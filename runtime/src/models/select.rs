@@ -8,10 +8,10 @@
 //! sudogs and the order of its locks, is a cell that loom watches.
 
 use super::{check, spawn};
+use crate::atomics::atomic::{AtomicBool, AtomicPtr};
+use crate::atomics::{Backoff, Ordering, heavy_fence, light_fence};
 use crate::g::parker::{Claimed, Kind, Parker, Token};
 use crate::p::lock::{BiasSlot, Held, Lock};
-use crate::sync::atomic::{AtomicBool, AtomicPtr};
-use crate::sync::{Backoff, Ordering, heavy_fence, light_fence};
 use loom::cell::UnsafeCell;
 use queue::{CLOSED, DONE, OUTCOMES, Sudog, WaitQueue};
 use std::ptr;

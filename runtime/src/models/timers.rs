@@ -5,11 +5,11 @@
 //! what `announce` and `run_timers` in `sched/timers.rs` do around the two.
 
 use super::{check, spawn};
+use crate::atomics::atomic::{AtomicBool, AtomicU64};
+use crate::atomics::{Mutex, Ordering};
 use crate::g::parker::{Kind, Parker, Token};
 use crate::sched::idle::Idle;
 use crate::sched::watch::Watch;
-use crate::sync::atomic::{AtomicBool, AtomicU64};
-use crate::sync::{Mutex, Ordering};
 use crate::timer::node::{Action, Fired, Node};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32 as Count, Ordering::Relaxed};

@@ -7,10 +7,10 @@
 //! whoever uses the sudog, and written to when the receiver has gone on.
 
 use super::{check, spawn};
+use crate::atomics::atomic::{AtomicBool, AtomicPtr};
+use crate::atomics::{Backoff, Ordering, heavy_fence, light_fence};
 use crate::g::parker::{Claimed, Kind, Parker, Token};
 use crate::p::lock::{BiasSlot, Held, Lock};
-use crate::sync::atomic::{AtomicBool, AtomicPtr};
-use crate::sync::{Backoff, Ordering, heavy_fence, light_fence};
 use loom::cell::UnsafeCell;
 use queue::{CLOSED, DONE, Sudog, WaitQueue};
 use std::ptr;

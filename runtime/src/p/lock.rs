@@ -47,8 +47,8 @@
 //! every [`PROBE`]th lock biased, so that a program whose channels all cross Ps does not pay for
 //! each (HotSpot's bulk revocation does the same for biased object locks).
 
-use crate::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize};
-use crate::sync::{Backoff, Ordering, heavy_fence, light_fence};
+use crate::atomics::atomic::{AtomicI32, AtomicPtr, AtomicUsize};
+use crate::atomics::{Backoff, Ordering, const_fn, heavy_fence, light_fence};
 use std::ptr;
 
 const FREE: usize = 0;
@@ -122,6 +122,16 @@ pub struct Held {
 }
 
 impl Lock {
+    const_fn! {
+        /// A lock without a bias: for what is made outside of the runtime, or shared between Ps
+        /// from the beginning.
+        pub const fn new() -> Lock {
+            Lock {
+                word: AtomicUsize::new(FREE),
+            }
+        }
+    }
+
     /// A lock that is biased to the owner of `slot`, if there is one and it can afford it.
     pub(crate) fn biased_to(slot: Option<&BiasSlot>) -> Lock {
         let word = match slot {
@@ -264,9 +274,16 @@ impl Lock {
 }
 
 #[cfg(not(loom))]
+impl Default for Lock {
+    fn default() -> Lock {
+        Lock::new()
+    }
+}
+
+#[cfg(not(loom))]
 mod slots {
     use super::BiasSlot;
-    use crate::sync::Mutex;
+    use crate::atomics::Mutex;
 
     static FREE_SLOTS: Mutex<Vec<&'static BiasSlot>> = Mutex::new(Vec::new());
 

@@ -8,13 +8,13 @@ pub(crate) mod lock;
 pub(crate) mod runq;
 pub(crate) mod timers;
 
+use crate::atomics::Ordering;
+use crate::atomics::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
 use crate::fiber::{Entry, Fiber};
 use crate::g::registry::{self, GList};
 use crate::g::{G, GoroutineId};
 use crate::m::M;
 use crate::stack::{StackError, StackPool};
-use crate::sync::Ordering;
-use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
 use crate::timer::heap::Target;
 use lock::BiasSlot;
 use runq::RunQueue;

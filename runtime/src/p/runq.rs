@@ -19,9 +19,9 @@
 //!
 //! Fairness is bought back by ticks: see [`ROUND`] and [`CHAIN`].
 
+use crate::atomics::Ordering;
+use crate::atomics::atomic::AtomicPtr;
 use crate::g::G;
-use crate::sync::Ordering;
-use crate::sync::atomic::AtomicPtr;
 use crossbeam_deque::{Steal, Stealer, Worker};
 use std::cell::Cell;
 use std::ptr;

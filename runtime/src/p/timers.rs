@@ -5,8 +5,8 @@
 //! the monitor.
 
 use super::lock::{BiasSlot, Held, Lock};
-use crate::sync::Ordering;
-use crate::sync::atomic::{AtomicU32, AtomicU64};
+use crate::atomics::Ordering;
+use crate::atomics::atomic::{AtomicU32, AtomicU64};
 use crate::timer::heap::{Heap, Target};
 use crate::timer::{NEVER, Nanos};
 use std::cell::{Cell, UnsafeCell};

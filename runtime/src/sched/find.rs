@@ -1,10 +1,10 @@
 //! Where the next goroutine comes from: Go's `schedule` and `findRunnable`.
 
 use super::{Phase, SLICE, Sched, State};
+use crate::atomics::Ordering;
 use crate::m::M;
 use crate::p::P;
 use crate::p::runq::{GLOBAL_PHASE, ROUND, Runnable};
-use crate::sync::Ordering;
 use crate::timer::{self, NEVER, Nanos};
 use std::ptr;
 

@@ -4,11 +4,11 @@
 
 use super::run::LOST;
 use super::{Sched, Window};
+use crate::atomics::Ordering;
 use crate::g::G;
 use crate::m::{M, current};
 use crate::p::P;
 use crate::p::runq::Runnable;
-use crate::sync::Ordering;
 use crate::timer::{self, NEVER};
 use std::ptr;
 

@@ -17,8 +17,8 @@
 //! An M that finds work leaves the spinning state too, without a second look: it wakes another M
 //! in its place if there is an idle P, and that one will look.
 
-use crate::sync::atomic::AtomicU32;
-use crate::sync::{Ordering, heavy_fence, light_fence};
+use crate::atomics::atomic::AtomicU32;
+use crate::atomics::{Ordering, heavy_fence, light_fence};
 
 #[derive(Debug)]
 pub(crate) struct Idle {

@@ -1,14 +1,14 @@
 //! Interrupting waits: the scheduler's side of `g/interrupt.rs`.
 
 use super::Sched;
+use crate::atomics::atomic::AtomicU64;
+use crate::atomics::{Backoff, Ordering, heavy_fence};
 use crate::g::G;
 use crate::g::interrupt::{FrameUnwind, Request};
 use crate::g::parker::{Claimed, Kind, Parker};
 use crate::g::task::Unwind;
 use crate::m::thread::thread_parker;
 use crate::m::{M, current};
-use crate::sync::atomic::AtomicU64;
-use crate::sync::{Backoff, Ordering, heavy_fence};
 use std::ptr;
 
 /// Asks a goroutine to end by a cancel: its present or next wait unwinds it.

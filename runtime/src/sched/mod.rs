@@ -45,6 +45,8 @@ pub(crate) use start::Config;
 pub use start::StartError;
 pub use window::{Interrupt, Window};
 
+use crate::atomics::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
+use crate::atomics::{Condvar, Mutex, Ordering};
 use crate::fiber::Fiber;
 use crate::g::G;
 use crate::g::registry::GList;
@@ -52,8 +54,6 @@ use crate::m::M;
 use crate::m::note::Note;
 use crate::p::P;
 use crate::stack::StackPool;
-use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
-use crate::sync::{Condvar, Mutex, Ordering};
 use idle::Idle;
 use std::time::{Duration, Instant};
 use watch::Watch;

@@ -12,10 +12,10 @@
 //! an idle P that could take over) when it has not. With all Ps idle it sleeps.
 
 use super::{Phase, SLICE, Sched};
+use crate::atomics::Ordering;
 use crate::g::task::AbortOnUnwind;
 use crate::m::M;
 use crate::p::P;
-use crate::sync::Ordering;
 use crate::timer::{self, Nanos};
 use std::time::{Duration, Instant};
 

@@ -1,9 +1,9 @@
 //! How a plain thread parks: the same waiter, a futex in place of the scheduler.
 
 use super::{Interrupt, Window};
+use crate::atomics::{Ordering, light_fence};
 use crate::g::parker::Token;
 use crate::m::thread::thread_parker;
-use crate::sync::{Ordering, light_fence};
 use std::time::Instant;
 
 /// Blocks the calling plain thread until its waiter is claimed, or the deadline has passed.

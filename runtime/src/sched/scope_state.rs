@@ -8,10 +8,10 @@
 //! its siblings, and tells the parent's frame to end.
 
 use super::interrupt;
+use crate::atomics::{Mutex, MutexGuard, heavy_fence};
 use crate::g::G;
 use crate::g::interrupt::Frame;
 use crate::g::parker::{Claimed, Parker, Token, Waiter};
-use crate::sync::{Mutex, MutexGuard, heavy_fence};
 use std::ptr;
 
 pub(crate) struct ScopeState {

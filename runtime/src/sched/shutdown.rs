@@ -1,10 +1,10 @@
 //! How a runtime ends. See docs/scheduler.md, "Shutdown".
 
 use super::{Phase, Sched};
+use crate::atomics::{Ordering, heavy_fence};
 use crate::g::status::Status;
 use crate::g::task::AbortOnUnwind;
 use crate::p::P;
-use crate::sync::{Ordering, heavy_fence};
 use std::fmt::Write as _;
 use std::ptr;
 use std::time::{Duration, Instant};
@@ -99,7 +99,7 @@ impl Sched {
     pub(super) fn goroutine_ended(&self) {
         // SeqCst: two Ps finish their last goroutines at once, each counts its own and reads the
         // other's count: one of them must see both.
-        crate::sync::atomic::fence(Ordering::SeqCst);
+        crate::atomics::atomic::fence(Ordering::SeqCst);
         if self.num_goroutines() > 0 {
             return;
         }

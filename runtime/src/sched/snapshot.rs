@@ -1,11 +1,11 @@
 //! What a trace prints of the scheduler's state, read while it runs.
 
 use super::Sched;
+use crate::atomics::Ordering;
 use crate::g::status::Status;
 use crate::g::{G, registry};
 use crate::m::M;
 use crate::p::P;
-use crate::sync::Ordering;
 use crate::trace::schedtrace::{GLine, MLine, PLine, Snapshot};
 use std::ptr;
 

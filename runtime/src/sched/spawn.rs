@@ -1,12 +1,12 @@
 //! New goroutines: Go's `newproc`.
 
 use super::{Sched, Window};
+use crate::atomics::Ordering;
 use crate::g::G;
 use crate::g::registry::{self, GList};
 use crate::g::task::JoinError;
 use crate::p::runq::{Pushed, Runnable};
 use crate::p::{P, next_id};
-use crate::sync::Ordering;
 use std::panic::Location;
 use std::ptr;
 

@@ -1,9 +1,9 @@
 //! The threads of a runtime: how many there may be, how one begins and how it ends.
 
 use super::Sched;
+use crate::atomics::Ordering;
 use crate::m::{M, set_current};
 use crate::stack::AltStack;
-use crate::sync::Ordering;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;

@@ -15,11 +15,11 @@
 //! else to run, the M itself goes to sleep and watches, and nobody was woken for nothing.
 
 use super::{Phase, Sched, State};
+use crate::atomics::{Ordering, light_fence};
 use crate::g::parker::Claimed;
 use crate::m::M;
 use crate::p::P;
 use crate::p::runq::Runnable;
-use crate::sync::{Ordering, light_fence};
 use crate::timer::heap::Target;
 use crate::timer::node::{Fired, Node};
 use crate::timer::{self, NEVER, Nanos};
@@ -95,7 +95,7 @@ impl Sched {
     /// ready. Whether there were any.
     fn run_timers(&self, p: &P, owner: &P, now: Nanos) -> bool {
         let slot = ptr::eq(p, owner).then_some(p.bias);
-        let mut any = false;
+        let (mut any, mut first) = (false, true);
         loop {
             // SAFETY: this M owns p, inside the runtime, and holds no lock; `due` is taken out
             // of its place while it is in use.
@@ -107,9 +107,19 @@ impl Sched {
             let full = due.len() == BATCH;
             for target in due.drain(..) {
                 any = true;
-                match target {
-                    Target::Wake(waiter) => self.ready_in_order(p, Target::claim(waiter)),
+                let woken = match target {
+                    Target::Wake(waiter) => Target::claim(waiter).and_then(|c| self.woken(c)),
                     Target::Node(node, number) => self.fire(p, node, number, now),
+                };
+                // The first is next, the others come behind what is ready already: nobody's
+                // deadline waits for a queue, and timers of equal times keep their order.
+                match woken {
+                    None => {}
+                    Some(g) if first => {
+                        first = false;
+                        let _ = p.runq.push_next(g);
+                    }
+                    Some(g) => p.runq.push_started(g),
                 }
             }
             // SAFETY: as above.
@@ -118,26 +128,24 @@ impl Sched {
                 break;
             }
         }
-        if any && p.runq.started_len() > 1 {
+        if any && p.runq.started_len() > 0 {
             self.work_in_deque();
         }
         any
     }
 
-    /// Behind those that are ready already, so that timers of equal times keep their order.
-    fn ready_in_order(&self, p: &P, claimed: Option<Claimed>) {
-        let Some(claimed) = claimed else { return };
-        match self.readied(claimed) {
-            Ok(g) => p.runq.push_started(g),
-            Err(claimed) => claimed.ready_outside(),
-        }
+    /// A waiter that was claimed: a goroutine to be queued, or a plain thread, which is woken.
+    fn woken(&self, claimed: Claimed) -> Option<Runnable> {
+        self.readied(claimed).map_err(Claimed::ready_outside).ok()
     }
 
-    fn fire(&self, p: &P, node: Arc<Node>, number: u32, now: Nanos) {
+    /// Fires a timer that is more than a wait; what is to be queued for it.
+    fn fire(&self, p: &P, node: Arc<Node>, number: u32, now: Nanos) -> Option<Runnable> {
         // A call needs a new goroutine, which a stopping runtime does not start. Counted first, as
         // the pair of its phase and this count is what a shutdown looks at.
         p.count_spawned();
         light_fence();
+        let mut result = None;
         let mut spawned = false;
         if self.phase() != Phase::Running {
             // Kept until the runtime is gone: what it would call is the user's, and is not dropped
@@ -151,7 +159,7 @@ impl Sched {
                 // ended.
                 let (parker, frame) = unsafe { (parker.as_ref(), &*frame) };
                 parker.request_frame(frame);
-                crate::sync::heavy_fence();
+                crate::atomics::heavy_fence();
                 claimed = super::interrupt::claim(parker);
             });
             match fired {
@@ -165,10 +173,12 @@ impl Sched {
                     // SAFETY: this M owns p; the goroutine was counted.
                     let g =
                         unsafe { super::spawn::detached(self, p, node.site, move || node.run()) };
-                    p.runq.push_started(Runnable(g));
+                    result = Some(Runnable(g));
                 }
             }
-            self.ready_in_order(p, claimed);
+            if let Some(claimed) = claimed {
+                result = self.woken(claimed);
+            }
         }
         if !spawned {
             p.count_finished();
@@ -177,6 +187,7 @@ impl Sched {
                 self.goroutine_ended();
             }
         }
+        result
     }
 
     /// When the first timer of all Ps is due.

@@ -2,13 +2,13 @@
 
 use super::thread::IDLE_LIFE;
 use super::{Sched, State};
+use crate::atomics::{MutexGuard, Ordering};
 use crate::g::G;
 use crate::g::parker::{Claimed, Kind};
 use crate::m::M;
 use crate::m::thread::ThreadParker;
 use crate::p::P;
 use crate::p::runq::{Pushed, Runnable};
-use crate::sync::{MutexGuard, Ordering};
 use crate::timer::{self, Nanos};
 use std::ptr;
 use std::time::Duration;

@@ -14,8 +14,8 @@
 //! and the time until which the watcher sleeps, and wakes an M if that is too late; the woken one
 //! finds nothing to do, goes idle, and watches. With no idle P there is nobody to watch for: each P's own M will look.
 
-use crate::sync::Ordering;
-use crate::sync::atomic::{AtomicU64, fence};
+use crate::atomics::Ordering;
+use crate::atomics::atomic::{AtomicU64, fence};
 
 /// Nobody watches.
 const NOBODY: u64 = u64::MAX;

@@ -6,21 +6,27 @@
 
 use super::Sched;
 use super::run::{PARK, SLICE_OVER, YIELD};
+use crate::atomics::Ordering;
 use crate::g::G;
-use crate::g::parker::{Token, Waiter};
+use crate::g::parker::{Parker, Token, Waiter};
 use crate::g::status::WaitReason;
 use crate::m::retake::Entry;
 use crate::m::thread::thread_parker;
-use crate::m::{M, Unusual, current};
+use crate::m::{M, OpenCommit, Unusual, current};
 use crate::p::P;
 use crate::p::lock::{Held, Lock};
-use crate::sync::Ordering;
 use crate::timer::Nanos;
 use crate::timer::heap::Target;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr;
 use std::time::Instant;
+
+/// Spins before a wait: with their pauses, about as long as Go's.
+const SPINS: u32 = 2;
+/// Pauses of the first one; they double. Long enough that the owner gets some work done undisturbed
+/// (see `Backoff`).
+const FIRST_SPIN: u32 = 32;
 
 /// The calling goroutine, inside the runtime; or the calling plain thread, for which "inside" has
 /// no meaning. Dropping it leaves.
@@ -239,7 +245,10 @@ impl Window {
     }
 
     /// As [`Window::park_until`], for the wait that [`Window::open_waiter`] has opened. If it was
-    /// claimed meanwhile, `commit` runs all the same, and the answer comes at once.
+    /// claimed meanwhile, `commit` runs all the same, and the answer comes at once. The waiter is
+    /// published already, so the goroutine may run again elsewhere before `commit` has begun: what
+    /// `commit` refers to in its frame, it may touch only as long as it holds a lock that the
+    /// goroutine takes first of all when it goes on.
     ///
     /// # Safety
     /// As for [`Window::park`]. The caller has opened its next wait on this window.
@@ -281,6 +290,7 @@ impl Window {
             super::handoff::bind(m, g, true);
         }
         if open || deadline.is_some() {
+            let open = open.then_some(run_open_commit::<F> as OpenCommit);
             m.unusual.set(Some(Unusual { open, deadline }));
         }
         let mut commit = ManuallyDrop::new(commit);
@@ -330,6 +340,31 @@ impl Window {
         Ok(())
     }
 
+    /// Whether to spin once more (for the `n`th time, from zero) rather than to park: Go's
+    /// `runtime_canSpin`. It is worth it only if the one who is waited for may be running now.
+    #[inline]
+    pub(crate) fn may_spin(&self, n: u32) -> bool {
+        n < SPINS && self.others_run()
+    }
+
+    fn others_run(&self) -> bool {
+        let Some((m, p)) = self.m_and_p() else {
+            return true; // a thread: what it saves is a system call
+        };
+        // SAFETY: our own M.
+        let sched = unsafe { Sched::of_m(m) };
+        let ps = sched.ps.len() as u32;
+        ps > 1 && sched.idle.npidle() + sched.idle.nmspinning() + 1 < ps && p.runq.len() == 0 // else there is something better to do
+    }
+
+    /// The `n`th spin.
+    #[inline]
+    pub(crate) fn spin(&self, n: u32) {
+        for _ in 0..FIRST_SPIN << n {
+            std::hint::spin_loop();
+        }
+    }
+
     /// Gives the P away and leaves: for a call that will block.
     pub(crate) fn release_p(self) {
         if let Some((m, _)) = self.m_and_p() {
@@ -357,6 +392,22 @@ unsafe fn run_commit<F: FnOnce() -> bool>(data: *mut ()) -> bool {
     // SAFETY: the caller's promise.
     let commit = unsafe { ptr::read(data.cast::<F>()) };
     commit()
+}
+
+/// The waiter was published when it was opened: whoever claims it once it is armed makes it run, and
+/// then its frame, with `data`, is its own again.
+///
+/// # Safety
+/// As for `run_commit`; `waiter` is `parker`'s, and open.
+unsafe fn run_open_commit<F: FnOnce() -> bool>(
+    data: *mut (),
+    parker: &Parker,
+    waiter: Waiter,
+) -> (bool, bool) {
+    // SAFETY: the caller's promise.
+    let commit = unsafe { ptr::read(data.cast::<F>()) };
+    let armed = parker.arm_open(waiter);
+    (armed, commit())
 }
 
 #[cold]

@@ -8,8 +8,8 @@
 //! fault came inside the allocator, the message is complete but for the backtrace.
 
 use super::slab::find_guard;
-use crate::sync::Ordering;
-use crate::sync::atomic::{AtomicU32, AtomicUsize};
+use crate::atomics::Ordering;
+use crate::atomics::atomic::{AtomicU32, AtomicUsize};
 use std::fmt::{self, Write as _};
 use std::mem::MaybeUninit;
 use std::ptr;

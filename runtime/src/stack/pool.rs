@@ -2,7 +2,7 @@
 
 use super::slab::{GuardKind, Slab, Slot};
 use super::{MAX_STACK_SIZE, MIN_STACK_SIZE, StackError, StackGuard, page_size};
-use crate::sync::Mutex;
+use crate::atomics::Mutex;
 
 /// Slots of a runtime's first slab; each further one is twice the size of the last, up to
 /// `MAX_SLAB_BYTES`. A small program maps 16 MiB of address space, a million stacks 300 slabs.

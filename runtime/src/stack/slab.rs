@@ -2,8 +2,8 @@
 //! traced back to its slot.
 
 use super::{StackError, page_size};
-use crate::sync::Ordering;
-use crate::sync::atomic::{AtomicPtr, AtomicUsize};
+use crate::atomics::Ordering;
+use crate::atomics::atomic::{AtomicPtr, AtomicUsize};
 use std::io;
 use std::mem::size_of;
 use std::ptr::{self, NonNull};

@@ -17,10 +17,10 @@
 //! a handle. So an entry that is thrown away never drops anything of the user's.
 
 use super::Nanos;
+use crate::atomics::atomic::AtomicU32;
+use crate::atomics::{Mutex, Ordering};
 use crate::g::interrupt::Frame;
 use crate::g::parker::Parker;
-use crate::sync::atomic::AtomicU32;
-use crate::sync::{Mutex, Ordering};
 use std::panic::Location;
 use std::ptr::NonNull;
 
@@ -40,7 +40,8 @@ pub(crate) struct Node {
 struct State {
     /// When it shall fire, if it is armed.
     armed: Option<Nanos>,
-    /// Number of the entry in a heap that counts, and its time.
+    /// Number of the entry in a heap that counts, and its time. An entry that is forgotten here is
+    /// void.
     entry: Option<(u32, Nanos)>,
     last_number: u32,
     action: Action,
@@ -114,6 +115,21 @@ impl Node {
         }
     }
 
+    /// A new timer that is armed, and the number by which it must be added to a heap.
+    pub(crate) fn armed(
+        action: Action,
+        when: Nanos,
+        site: &'static Location<'static>,
+    ) -> (Node, u32) {
+        let mut node = Node::new(action, site);
+        let state = node.state.get_mut();
+        state.armed = Some(when);
+        state.entry = Some((1, when));
+        state.last_number = 1;
+        node.number = AtomicU32::new(1);
+        (node, 1)
+    }
+
     /// Whether the entry with this number still counts. May be outdated at once; for sweeps.
     pub(crate) fn keeps(&self, number: u32) -> bool {
         if self.number.load(Ordering::Relaxed) != number {
@@ -164,12 +180,15 @@ impl Node {
     /// returned if it never will, to be dropped by the caller.
     pub(crate) fn handle_gone(&self) -> Option<Call> {
         let mut state = self.state.lock();
-        let armed = state.armed.is_some();
+        if let Action::Call { handle, .. } = &mut state.action {
+            *handle = false;
+        }
+        if state.armed.is_some() {
+            return None;
+        }
+        self.forget_entry(&mut state); // for ever: nobody sets it again
         match &mut state.action {
-            Action::Call { call, handle, .. } => {
-                *handle = false;
-                if armed { None } else { call.take() }
-            }
+            Action::Call { call, .. } => call.take(),
             _ => None,
         }
     }
@@ -248,5 +267,6 @@ impl Node {
         let mut state = self.state.lock();
         state.armed = None;
         state.action = Action::None;
+        self.forget_entry(&mut state);
     }
 }

@@ -2,8 +2,8 @@
 
 pub(crate) mod schedtrace;
 
+use crate::atomics::Ordering;
 use crate::m::current;
-use crate::sync::Ordering;
 use std::sync::Once;
 
 /// Puts a line in front of the report of a panic that says which goroutine it was. The report

@@ -67,6 +67,31 @@ pub fn eventually(mut cond: impl FnMut() -> bool) -> bool {
     cond()
 }
 
+/// Runs `f` on so many goroutines and so many plain threads at once, each with a number, until all
+/// have returned.
+pub fn crowd(
+    rt: &Runtime,
+    goroutines: usize,
+    threads: usize,
+    f: impl Fn(usize) + Send + Sync + 'static,
+) {
+    let f = std::sync::Arc::new(f);
+    let hs: Vec<_> = (0..goroutines)
+        .map(|i| {
+            let f = f.clone();
+            rt.spawn(move || f(i))
+        })
+        .collect();
+    let ts: Vec<_> = (goroutines..goroutines + threads)
+        .map(|i| {
+            let f = f.clone();
+            std::thread::spawn(move || f(i))
+        })
+        .collect();
+    hs.into_iter().for_each(|h| h.join().unwrap());
+    ts.into_iter().for_each(|t| t.join().unwrap());
+}
+
 /// Threads of this process.
 pub fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").unwrap().count()

@@ -1,11 +1,10 @@
 //! Functions that are called later.
 
-use super::from_now;
 use crate::api::runtime::default_sched;
 use crate::sched::{Sched, Window};
 use crate::timer::heap::Target;
-use crate::timer::nanos;
 use crate::timer::node::{Action, Call, Node};
+use crate::timer::{self, NEVER, Nanos};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -40,33 +39,33 @@ where
         again: false,
         handle: true,
     };
-    let node = Arc::new(Node::new(action, Location::caller()));
-    arm(&node, d);
+    let when = time_of(d);
+    let (node, number) = Node::armed(action, when, Location::caller());
+    let node = Arc::new(node);
+    add(&node, when, number);
     AfterFunc { node }
 }
 
-/// Sets the timer; whether it was armed. Adds it to a heap if need be.
-fn arm(node: &Arc<Node>, d: Duration) -> bool {
-    let when = from_now(d).map_or(u64::MAX - 1, nanos);
-    let set = node.set(when);
-    if let Some(number) = set.add {
-        let target = Target::Node(Arc::clone(node), number);
-        let window = Window::enter_quietly();
-        match window.add_timer(when, target) {
-            Ok(()) => {}
-            Err(target) => {
-                drop(window);
-                match default_sched() {
-                    Some(sched) => Sched::add_timer_outside(&sched, when, target),
-                    None => panic!(
-                        "no runtime runs: a function can be called later from a plain thread only \
-                         while there is one (keep what runtime::start returned)"
-                    ),
-                }
-            }
+/// The time so far from now. Never is a time too, but not one that a heap takes for "none".
+fn time_of(d: Duration) -> Nanos {
+    let d = Nanos::try_from(d.as_nanos()).unwrap_or(NEVER);
+    timer::now().saturating_add(d).min(NEVER - 1)
+}
+
+/// Adds the timer to a heap: that of the caller's P, or any of the default runtime.
+fn add(node: &Arc<Node>, when: Nanos, number: u32) {
+    let target = Target::Node(Arc::clone(node), number);
+    let window = Window::enter_quietly();
+    if let Err(target) = window.add_timer(when, target) {
+        drop(window);
+        match default_sched() {
+            Some(sched) => Sched::add_timer_outside(&sched, when, target),
+            None => panic!(
+                "no runtime runs: a function can be called later from a plain thread only while \
+                 there is one (keep what runtime::start returned)"
+            ),
         }
     }
-    set.was_armed
 }
 
 /// A call that is to come. From [`after_func`].
@@ -86,7 +85,12 @@ impl AfterFunc {
     /// if it was still to come. A call that still runs is not made a second time at once: it is
     /// repeated when it has returned.
     pub fn reset(&self, d: Duration) -> bool {
-        arm(&self.node, d)
+        let when = time_of(d);
+        let set = self.node.set(when);
+        if let Some(number) = set.add {
+            add(&self.node, when, number);
+        }
+        set.was_armed
     }
 }
 

@@ -106,9 +106,9 @@ fn start_timer(
     if !window.is_goroutine() {
         return None;
     }
-    let node = Arc::new(Node::new(Action::Frame(me, frame), site));
     let when = nanos(at);
-    let number = node.set(when).add.expect("it is new");
+    let (node, number) = Node::armed(Action::Frame(me, frame), when, site);
+    let node = Arc::new(node);
     let added = window.add_timer(when, Target::Node(Arc::clone(&node), number));
     debug_assert!(added.is_ok(), "a goroutine has a P in the window");
     Some(node)

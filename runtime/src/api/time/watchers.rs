@@ -1,10 +1,10 @@
 //! Who waits for a timer that may be set to another time meanwhile.
 
+use crate::atomics::Mutex;
 use crate::g::parker::{Claimed, Token, Waiter};
 use crate::g::status::WaitReason;
 use crate::park::{Interrupt, Source, Taken};
 use crate::sched::{Window, interrupt};
-use crate::sync::Mutex;
 use std::time::Instant;
 
 /// A state of type `S`, and those who want to know of its changes.

@@ -1,6 +1,8 @@
 //! The workloads on tokio's multi-threaded runtime. Where tokio has no such channel (several
 //! receivers of one stream) it is flume's, which is what its users take.
 
+mod timers;
+
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -9,18 +11,29 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, yield_now};
 
+use super::sleeps::LOAD_EACH_P;
 use super::{MPMC, Measurement, Pass, SKYNET_CHILDREN};
 use crate::compare::workloads::Kind;
 
 pub(super) fn run(kind: Kind, procs: usize, size: usize, min_time: Duration) -> Measurement {
     let rt = Builder::new_multi_thread()
         .worker_threads(procs)
+        .enable_time()
         .build()
         .expect("tokio starts");
     // In a task, because `block_on` itself runs on this thread and not on a worker.
     match kind {
         Kind::ParkedMemory => super::measure_memory(size, |n| {
             rt.block_on(rt.spawn(parked_memory(n))).expect("no panics")
+        }),
+        Kind::ShortSleep => super::sleeps::measure_sleeps(min_time, || {
+            rt.block_on(rt.spawn(timers::short_sleeps(size)))
+                .expect("no panics")
+        }),
+        Kind::Lateness { load } => super::sleeps::measure_sleeps(min_time, || {
+            let busy = if load { LOAD_EACH_P * procs } else { 0 };
+            rt.block_on(rt.spawn(timers::lateness(busy, size)))
+                .expect("no panics")
         }),
         _ => super::measure(min_time, || {
             rt.block_on(rt.spawn(pass(kind, size))).expect("no panics")
@@ -40,6 +53,9 @@ async fn pass(kind: Kind, size: usize) -> Pass {
         Kind::Spsc { cap: None } => stream_unbounded(size).await,
         Kind::Mpmc { cap } => mpmc(cap, size).await,
         Kind::Sieve => sieve(size).await,
+        Kind::Sleepers => timers::sleepers(size).await,
+        Kind::TimerStartStop => timers::start_stop(size).await,
+        Kind::TimerReset => timers::reset(size).await,
         _ => super::no_counterpart(kind),
     }
 }

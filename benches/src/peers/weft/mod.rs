@@ -1,5 +1,7 @@
 //! The workloads on this runtime.
 
+mod timers;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -7,6 +9,7 @@ use std::time::{Duration, Instant};
 use channels::{Receiver, Sender, bounded, unbounded};
 use runtime::{JoinHandle, go, yield_now};
 
+use super::sleeps::LOAD_EACH_P;
 use super::{MPMC, Measurement, Pass, SKYNET_CHILDREN};
 use crate::compare::workloads::Kind;
 
@@ -14,6 +17,13 @@ pub(super) fn run(kind: Kind, procs: usize, size: usize, min_time: Duration) -> 
     let rt = runtime::start(procs);
     match kind {
         Kind::ParkedMemory => super::measure_memory(size, |n| rt.run(|| parked_memory(n))),
+        Kind::ShortSleep => {
+            super::sleeps::measure_sleeps(min_time, || rt.run(|| timers::short_sleeps(size)))
+        }
+        Kind::Lateness { load } => super::sleeps::measure_sleeps(min_time, || {
+            let busy = if load { LOAD_EACH_P * procs } else { 0 };
+            rt.run(|| timers::lateness(busy, size))
+        }),
         _ => super::measure(min_time, || rt.run(|| pass(kind, size))),
     }
 }
@@ -32,7 +42,12 @@ fn pass(kind: Kind, size: usize) -> Pass {
         Kind::Spsc { cap: None } => stream(unbounded(), size),
         Kind::Mpmc { cap } => mpmc(cap, size),
         Kind::Sieve => sieve(size),
-        Kind::ParkedMemory => super::no_counterpart(kind),
+        Kind::Sleepers => timers::sleepers(size),
+        Kind::TimerStartStop => timers::start_stop(size),
+        Kind::TimerReset => timers::reset(size),
+        Kind::ParkedMemory | Kind::ShortSleep | Kind::Lateness { .. } => {
+            super::no_counterpart(kind)
+        }
     }
 }
 
