@@ -3,10 +3,12 @@
 //!
 //! ```text
 //! base    yields, spawns, trees, channels, memory
+//! locks   mutexes, reader-writer locks
 //! timers  sleeping, starting and stopping timers, how late they are
 //! ```
 
 mod base;
+mod locks;
 mod timers;
 
 use crate::peers::{Peer, Unit};
@@ -47,6 +49,13 @@ pub enum Kind {
     Sieve,
     /// `size` goroutines parked on one channel. The result is bytes for each of them.
     ParkedMemory,
+    /// `goroutines` goroutines lock, increment and unlock, `size` times in sum.
+    Mutex {
+        /// How many goroutines share the lock.
+        goroutines: usize,
+    },
+    /// Goroutines lock for reading, and now and then for writing, `size` times in sum.
+    RwLock,
     /// `size` goroutines sleep once, for different times. The result is the time until the last
     /// one has ended, divided by their number.
     Sleepers,
@@ -112,7 +121,7 @@ pub const MAY_ALIVE: usize = 20_000;
 
 /// All workloads, in the order of the report.
 pub fn all() -> impl Iterator<Item = &'static Workload> {
-    let tables = [base::TABLE, timers::TABLE];
+    let tables = [base::TABLE, locks::TABLE, timers::TABLE];
     tables.into_iter().flatten()
 }
 
