@@ -219,6 +219,9 @@ fn nth_prime(n: usize) -> usize {
         .expect("there is always another prime")
 }
 
+/// How many goroutines select on the one popular channel.
+const POPULAR_RECEIVERS: usize = 1_000;
+
 /// How many goroutines share the reader-writer lock.
 const RWLOCK_GOROUTINES: usize = 8;
 
