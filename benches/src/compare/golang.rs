@@ -12,6 +12,8 @@ use super::child::{Ending, supervise};
 const FILES: &[(&str, &str)] = &[
     ("go.mod", include_str!("../../go/go.mod")),
     ("main.go", include_str!("../../go/main.go")),
+    ("select.go", include_str!("../../go/select.go")),
+    ("locks.go", include_str!("../../go/locks.go")),
     ("timers.go", include_str!("../../go/timers.go")),
 ];
 

@@ -1,13 +1,14 @@
 //! The workloads on may: stackful coroutines, whose channels are all unbounded.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use may::coroutine::{JoinHandle, yield_now};
 use may::go;
-use may::sync::{mpmc, mpsc};
+use may::sync::{Mutex, RwLock, mpmc, mpsc};
 
-use super::{Measurement, Pass, SKYNET_CHILDREN};
+use super::{Measurement, Pass, RWLOCK_GOROUTINES, SKYNET_CHILDREN};
 use crate::compare::workloads::{Kind, MAY_ALIVE};
 
 pub(super) fn run(kind: Kind, procs: usize, size: usize, min_time: Duration) -> Measurement {
@@ -37,6 +38,8 @@ fn pass(kind: Kind, size: usize) -> Pass {
         Kind::Fib => fork_join(size),
         Kind::PingPong => ping_pong(size),
         Kind::Spsc { cap: None } => stream_unbounded(size),
+        Kind::Mutex { goroutines } => mutex(goroutines, size),
+        Kind::RwLock => rwlock(size),
         _ => super::no_counterpart(kind),
     }
 }
@@ -173,6 +176,52 @@ fn stream_unbounded(n: usize) -> Pass {
     let sum: usize = receiver.iter().sum();
     let pass = Pass::since(start, n);
     assert_eq!(sum, super::sum_below(n));
+    pass
+}
+
+fn mutex(coroutines: usize, n: usize) -> Pass {
+    let each = n / coroutines;
+    let shared = Arc::new(Mutex::new(0));
+    let start = Instant::now();
+    let spawn = |_| {
+        let shared = Arc::clone(&shared);
+        go!(move || {
+            for _ in 0..each {
+                *shared.lock().expect("no panics") += 1;
+            }
+            each
+        })
+    };
+    let locked = join_sum((0..coroutines).map(spawn).collect());
+    let pass = Pass::since(start, locked);
+    assert_eq!(*shared.lock().expect("no panics"), each * coroutines);
+    pass
+}
+
+fn rwlock(n: usize) -> Pass {
+    let each = n / RWLOCK_GOROUTINES;
+    let shared = Arc::new(RwLock::new(0));
+    let start = Instant::now();
+    let spawn = |_| {
+        let shared = Arc::clone(&shared);
+        go!(move || {
+            let mut seen = 0;
+            for i in 0..each {
+                if super::is_write(i) {
+                    *shared.write().expect("no panics") += 1;
+                } else {
+                    let read = *shared.read().expect("no panics");
+                    assert!(read >= seen, "a write was lost");
+                    seen = read;
+                }
+            }
+            each
+        })
+    };
+    let locked = join_sum((0..RWLOCK_GOROUTINES).map(spawn).collect());
+    let pass = Pass::since(start, locked);
+    let written = *shared.read().expect("no panics");
+    assert_eq!(written, super::writes_among(each) * RWLOCK_GOROUTINES);
     pass
 }
 

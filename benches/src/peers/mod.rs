@@ -31,7 +31,7 @@ pub enum Peer {
     Tokio,
     /// may.
     May,
-    /// crossbeam-channel on threads of the standard library.
+    /// crossbeam-channel, and the standard library's locks, on threads.
     Crossbeam,
 }
 
@@ -219,6 +219,25 @@ fn nth_prime(n: usize) -> usize {
         .expect("there is always another prime")
 }
 
+/// How many goroutines select on the one popular channel.
+const POPULAR_RECEIVERS: usize = 1_000;
+
+/// How many goroutines share the reader-writer lock.
+const RWLOCK_GOROUTINES: usize = 8;
+
+/// How often a goroutine locks it for reading until it locks it for writing.
+const READS_PER_WRITE: usize = 1_000;
+
+/// Whether lock number `i` of a goroutine is for writing.
+fn is_write(i: usize) -> bool {
+    i % (READS_PER_WRITE + 1) == READS_PER_WRITE
+}
+
+/// How many of the first `n` locks of a goroutine are for writing.
+fn writes_among(n: usize) -> usize {
+    n / (READS_PER_WRITE + 1)
+}
+
 /// How many senders, and how many receivers, share a channel in the mpmc workloads.
 const MPMC: usize = 4;
 
@@ -236,6 +255,9 @@ mod tests {
         assert_eq!(fib_goroutines(1), 0);
         assert_eq!(fib_goroutines(4), 4);
         assert_eq!(fib_goroutines(24), 75_024);
+        assert_eq!(writes_among(1_000), 0);
+        assert_eq!((0..10_000).filter(|i| is_write(*i)).count(), 9);
+        assert_eq!(writes_among(10_000), 9);
         assert_eq!(nth_prime(1), 2);
         assert_eq!(nth_prime(1_000), 7_919);
     }

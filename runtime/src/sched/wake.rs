@@ -144,8 +144,10 @@ impl Sched {
         if let Some((m, unwatched)) = self.pop_idle_m(&mut state) {
             drop(state);
             self.hand_over(m, p, spinning);
-            if unwatched {
-                self.work_in_deque(); // wakes another, if there is a P for it
+            // One that spins sees to it: it finds work, and wakes another in its place, or it does not,
+            // and watches again. (So this does not go on for ever, however quick it is.)
+            if unwatched && !spinning {
+                self.work_in_deque();
             }
             return true;
         }

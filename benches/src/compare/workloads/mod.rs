@@ -3,10 +3,14 @@
 //!
 //! ```text
 //! base    yields, spawns, trees, channels, memory
+//! select  waiting for several channels
+//! locks   mutexes, reader-writer locks
 //! timers  sleeping, starting and stopping timers, how late they are
 //! ```
 
 mod base;
+mod locks;
+mod select;
 mod timers;
 
 use crate::peers::{Peer, Unit};
@@ -47,6 +51,26 @@ pub enum Kind {
     Sieve,
     /// `size` goroutines parked on one channel. The result is bytes for each of them.
     ParkedMemory,
+    /// One goroutine selects receives over `arms` channels; each has a sender of its own, and all
+    /// of them together send `size` values. An operation is a value.
+    Select {
+        /// How many channels.
+        arms: usize,
+        /// Their capacity.
+        cap: usize,
+    },
+    /// `size` selects of two receives, neither ever ready, and a default.
+    SelectDefault,
+    /// `size` values by one unbuffered channel to goroutines that select on it and on a channel
+    /// of their own each, by which they are told to end. An operation is a value.
+    SelectPopular,
+    /// `goroutines` goroutines lock, increment and unlock, `size` times in sum.
+    Mutex {
+        /// How many goroutines share the lock.
+        goroutines: usize,
+    },
+    /// Goroutines lock for reading, and now and then for writing, `size` times in sum.
+    RwLock,
     /// `size` goroutines sleep once, for different times. The result is the time until the last
     /// one has ended, divided by their number.
     Sleepers,
@@ -112,7 +136,7 @@ pub const MAY_ALIVE: usize = 20_000;
 
 /// All workloads, in the order of the report.
 pub fn all() -> impl Iterator<Item = &'static Workload> {
-    let tables = [base::TABLE, timers::TABLE];
+    let tables = [base::TABLE, select::TABLE, locks::TABLE, timers::TABLE];
     tables.into_iter().flatten()
 }
 

@@ -1,5 +1,8 @@
-//! The channel workloads on threads of the standard library with crossbeam-channel. As threads
-//! have no Ps, the process is held to as many CPUs.
+//! The channel workloads on threads of the standard library with crossbeam-channel, and those of
+//! locks with the standard library's. As threads have no Ps, the process is held to as many CPUs.
+
+mod locks;
+mod select;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,6 +28,11 @@ fn pass(kind: Kind, size: usize) -> Pass {
         Kind::Spsc { cap: Some(cap) } => stream(bounded(cap), size),
         Kind::Spsc { cap: None } => stream(unbounded(), size),
         Kind::Mpmc { cap } => mpmc(cap, size),
+        Kind::Select { arms, cap } => select::select(arms, cap, size),
+        Kind::SelectDefault => select::select_default(size),
+        Kind::SelectPopular => select::select_popular(size),
+        Kind::Mutex { goroutines } => locks::mutex(goroutines, size),
+        Kind::RwLock => locks::rwlock(size),
         _ => super::no_counterpart(kind),
     }
 }

@@ -1,6 +1,8 @@
 //! The workloads on tokio's multi-threaded runtime. Where tokio has no such channel (several
 //! receivers of one stream) it is flume's, which is what its users take.
 
+mod locks;
+mod select;
 mod timers;
 
 use std::pin::Pin;
@@ -53,6 +55,11 @@ async fn pass(kind: Kind, size: usize) -> Pass {
         Kind::Spsc { cap: None } => stream_unbounded(size).await,
         Kind::Mpmc { cap } => mpmc(cap, size).await,
         Kind::Sieve => sieve(size).await,
+        Kind::Select { arms, cap } => select::select(arms, cap, size).await,
+        Kind::SelectDefault => select::select_default(size).await,
+        Kind::SelectPopular => select::select_popular(size).await,
+        Kind::Mutex { goroutines } => locks::mutex(goroutines, size).await,
+        Kind::RwLock => locks::rwlock(size).await,
         Kind::Sleepers => timers::sleepers(size).await,
         Kind::TimerStartStop => timers::start_stop(size).await,
         Kind::TimerReset => timers::reset(size).await,

@@ -1,5 +1,7 @@
 //! The workloads on this runtime.
 
+mod locks;
+mod select;
 mod timers;
 
 use std::sync::Arc;
@@ -42,6 +44,11 @@ fn pass(kind: Kind, size: usize) -> Pass {
         Kind::Spsc { cap: None } => stream(unbounded(), size),
         Kind::Mpmc { cap } => mpmc(cap, size),
         Kind::Sieve => sieve(size),
+        Kind::Select { arms, cap } => select::select(arms, cap, size),
+        Kind::SelectDefault => select::select_default(size),
+        Kind::SelectPopular => select::select_popular(size),
+        Kind::Mutex { goroutines } => locks::mutex(goroutines, size),
+        Kind::RwLock => locks::rwlock(size),
         Kind::Sleepers => timers::sleepers(size),
         Kind::TimerStartStop => timers::start_stop(size),
         Kind::TimerReset => timers::reset(size),
