@@ -24,10 +24,6 @@ impl<T> Ring<T> {
         }
     }
 
-    pub(crate) fn cap(&self) -> usize {
-        self.cap
-    }
-
     /// # Safety
     /// `len` values are in the ring, fewer than its capacity.
     #[inline]

@@ -1,18 +1,19 @@
 //! How a channel ends: handles are counted on each side; the last one of a side closes the channel,
 //! and the side that goes second frees it.
 
-use crate::hchan::{Hchan, enter_quietly};
+use crate::hchan::{Hchan, Took};
+use crate::head::enter_quietly;
 use std::alloc::dealloc;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 impl<T> Hchan<T> {
     pub(crate) fn add_sender(&self) {
-        add(&self.senders);
+        add(&self.head.senders);
     }
 
     pub(crate) fn add_receiver(&self) {
-        add(&self.receivers);
+        add(&self.head.receivers);
     }
 
     /// A sender goes. The last one closes the channel.
@@ -22,7 +23,7 @@ impl<T> Hchan<T> {
     pub(crate) unsafe fn drop_sender(chan: NonNull<Hchan<T>>) {
         // SAFETY: the caller's share keeps the channel.
         unsafe {
-            if last(&chan.as_ref().senders) {
+            if last(&chan.as_ref().head.senders) {
                 Self::side_gone(chan, false);
             }
         }
@@ -35,7 +36,7 @@ impl<T> Hchan<T> {
     pub(crate) unsafe fn drop_receiver(chan: NonNull<Hchan<T>>) {
         // SAFETY: the caller's share keeps the channel.
         unsafe {
-            if last(&chan.as_ref().receivers) {
+            if last(&chan.as_ref().head.receivers) {
                 Self::side_gone(chan, true);
             }
         }
@@ -53,13 +54,13 @@ impl<T> Hchan<T> {
             unsafe {
                 let this = chan.as_ref();
                 let window = enter_quietly();
-                let (held, state) = this.lock(&window);
-                this.set_closed();
-                if let Some(claimed) = Self::first_of_all(state) {
-                    this.unlock(held);
+                let (held, queues) = this.head.lock(&window);
+                this.head.set_closed();
+                if let Some(claimed) = queues.first_of_all() {
+                    this.head.unlock(held);
                     claimed.ready_in(&window);
-                } else if discard && let Ok((value, _)) = this.take(state) {
-                    this.unlock(held);
+                } else if discard && let Ok(Took::Value(value, _)) = this.take(&window, queues) {
+                    this.head.unlock(held);
                     drop(window);
                     // The user's code, outside. Should it unwind, the rest is dropped all the
                     // same.
@@ -67,13 +68,13 @@ impl<T> Hchan<T> {
                     drop(value);
                     std::mem::forget(rest);
                 } else {
-                    let last = std::mem::replace(&mut state.one_side_gone, true);
+                    let last = queues.one_side_gone.replace(true);
                     // With the unlock the channel may be gone: only the lock itself, an atomic
                     // word, is referred to.
-                    let lock = &raw const (*chan.as_ptr()).lock;
+                    let lock = &raw const (*chan.as_ptr()).head.lock;
                     (*lock).unlock(held);
                     if last {
-                        window.retire_lock(&mut (*chan.as_ptr()).lock);
+                        window.retire_lock(&mut (*chan.as_ptr()).head.lock);
                         drop(window);
                         Self::free(chan);
                     }
@@ -88,7 +89,7 @@ impl<T> Hchan<T> {
     unsafe fn free(chan: NonNull<Hchan<T>>) {
         // SAFETY: nobody else knows of the channel any more.
         unsafe {
-            let layout = Self::layout(chan.as_ref().cap).0;
+            let layout = Self::layout(chan.as_ref().head.cap).0;
             ptr::drop_in_place(chan.as_ptr());
             dealloc(chan.as_ptr().cast(), layout);
         }

@@ -1,4 +1,4 @@
-//! The channel itself: Go's `hchan`, `chansend`, `chanrecv` and `closechan`.
+//! The channel itself: Go's `hchan`, `chansend` and `chanrecv`.
 //!
 //! Under the lock there is never both something to receive and a receiver waiting, nor both room
 //! and a sender waiting. So a sender that finds a receiver hands it the value directly, into the
@@ -6,60 +6,30 @@
 //! puts the first waiting sender's value at the tail. Waiters are served in the order in which
 //! they came. A waiter is woken after the lock is released.
 //!
+//! A sender that waits in a select has no value yet: it is made when the select has chosen. A
+//! receiver that finds such a sender waits for it (`meet.rs`), and one that frees a place of the
+//! buffer promises the place to it.
+//!
 //! No code of the user runs under the lock or inside the runtime: values are moved there, never
 //! dropped or cloned.
 
 use crate::buffer::{List, Ring};
-use crate::waitq::{Sudog, WaitQueue};
+use crate::head::{Head, Queues, enter, wake_watchers};
+use crate::waitq::{CLOSED, DONE, Sudog, WaitQueue};
 use crate::{Receiver, Sender};
-use runtime::park::{self, Claimed, Held, Interrupt, Lock, Token, WaitReason, Window};
+use runtime::park::{self, Claimed, Held, Interrupt, Token, WaitReason, Window};
 use std::alloc::{Layout, alloc, handle_alloc_error};
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
-/// The value was passed on.
-const DONE: Token = Token::new(0);
-/// The channel was closed.
-const CLOSED: Token = Token::new(1);
-
-/// Enters the runtime.
-#[inline(always)]
-fn enter() -> Window {
-    // SAFETY: in this file every window ends, or is parked with, before anything of the user's
-    // runs and before the runtime is called again.
-    unsafe { park::enter() }
-}
-
-/// As `enter`, for destructors: never unwinds.
-#[inline(always)]
-pub(crate) fn enter_quietly() -> Window {
-    // SAFETY: as above.
-    unsafe { park::enter_quietly() }
-}
-
+#[repr(C)]
 pub(crate) struct Hchan<T> {
-    pub(crate) lock: Lock,
-    /// Values in the buffer. Written under the lock, read without by `len` and its like.
-    len: AtomicUsize,
-    /// Written under the lock.
-    closed: AtomicBool,
-    state: UnsafeCell<State<T>>,
-    /// `None` is unbounded.
-    pub(crate) cap: Option<usize>,
-    /// Handles on each side; `ends.rs` counts them.
-    pub(crate) senders: AtomicUsize,
-    pub(crate) receivers: AtomicUsize,
-}
-
-/// What the lock protects.
-pub(crate) struct State<T> {
-    recvq: WaitQueue,
-    sendq: WaitQueue,
-    buffer: Buffer<T>,
-    /// One side is gone: the other frees the channel when it goes.
-    pub(crate) one_side_gone: bool,
+    pub(crate) head: Head,
+    /// Protected by the lock.
+    buffer: UnsafeCell<Buffer<T>>,
 }
 
 enum Buffer<T> {
@@ -67,14 +37,14 @@ enum Buffer<T> {
     List(List<T>),
 }
 
-// SAFETY: the state is protected by the lock; values only move through.
+// SAFETY: the buffer is protected by the lock; values only move through.
 unsafe impl<T: Send> Send for Hchan<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Hchan<T> {}
 
 /// Why a value was not passed on.
 pub(crate) enum Refused<T> {
-    /// Nobody waits for it, and there is no room.
+    /// Nobody waits for it, and there is no room; or it was so until the deadline.
     Full(T),
     /// The channel is closed.
     Closed(T),
@@ -82,8 +52,17 @@ pub(crate) enum Refused<T> {
 
 /// Why there is no value.
 pub(crate) enum Nothing {
+    /// There is none now; or there was none until the deadline.
     Empty,
     Closed,
+}
+
+/// What a receiver found.
+pub(crate) enum Took<T> {
+    /// A value, and perhaps somebody to be made ready after the unlock.
+    Value(T, Option<Claimed>),
+    /// A select that has now chosen to send here, and is to be met.
+    Select(Claimed, *mut Sudog),
 }
 
 impl<T> Hchan<T> {
@@ -119,129 +98,138 @@ impl<T> Hchan<T> {
                 None => Buffer::List(List::new()),
             };
             chan.write(Hchan {
-                lock,
-                len: AtomicUsize::new(0),
-                closed: AtomicBool::new(false),
-                state: UnsafeCell::new(State {
-                    recvq: WaitQueue::new(),
-                    sendq: WaitQueue::new(),
-                    buffer,
-                    one_side_gone: false,
-                }),
-                cap,
-                senders: AtomicUsize::new(1),
-                receivers: AtomicUsize::new(1),
+                head: Head::new(lock, cap),
+                buffer: UnsafeCell::new(buffer),
             });
         }
         (Sender::new(chan), Receiver::new(chan))
     }
 
-    /// Locks the channel. The state may be used until the lock is released.
+    /// # Safety
+    /// The lock is held, and no other reference to the buffer is in use.
     #[inline(always)]
     #[expect(clippy::mut_from_ref, reason = "the lock makes it exclusive")]
-    pub(crate) fn lock(&self, window: &Window) -> (Held, &mut State<T>) {
-        // SAFETY: no other lock is held here, and each use below releases it in the window or by
-        // its commit function; the lock protects the state.
-        unsafe { (window.lock(&self.lock), &mut *self.state.get()) }
-    }
-
-    /// # Safety
-    /// `held` is this channel's; the state is not used afterwards.
-    #[inline(always)]
-    pub(crate) unsafe fn unlock(&self, held: Held) {
+    unsafe fn buffer(&self) -> &mut Buffer<T> {
         // SAFETY: the caller's promise.
-        unsafe { self.lock.unlock(held) };
-    }
-
-    /// Under the lock.
-    #[inline(always)]
-    fn is_closed_locked(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
-    }
-
-    /// The first receiver that still waits.
-    #[inline(always)]
-    fn first(queue: &mut WaitQueue, token: Token) -> Option<(Claimed, *mut ())> {
-        // SAFETY: called under the lock; the sudog is read before its waiter is made ready.
-        unsafe {
-            while let Some(s) = queue.pop() {
-                let elem = (*s).elem;
-                // A wait that ended otherwise (a shutdown) is skipped.
-                if let Some(claimed) = (*s).waiter().claim(token) {
-                    return Some((claimed, elem));
-                }
-            }
-        }
-        None
+        unsafe { &mut *self.buffer.get() }
     }
 
     /// Passes a value on without waiting: to a receiver, or into the buffer.
+    ///
+    /// # Safety
+    /// `queues` are this channel's, locked.
     #[inline(always)]
-    fn pass(&self, state: &mut State<T>, value: T) -> Result<Option<Claimed>, Refused<T>> {
-        if self.is_closed_locked() {
+    pub(crate) unsafe fn pass(
+        &self,
+        window: &Window,
+        queues: &Queues,
+        value: T,
+    ) -> Result<Option<Claimed>, Refused<T>> {
+        if self.head.is_closed_locked() {
             return Err(Refused::Closed(value));
         }
-        if !state.recvq.is_empty()
-            && let Some((claimed, elem)) = Self::first(&mut state.recvq, DONE)
+        if !queues.recvq.is_empty()
+            // SAFETY: locked.
+            && let Some((claimed, s)) = unsafe { queues.recvq.claim_first(DONE) }
         {
             // SAFETY: the receiver's slot, which is empty, and which it does not leave before it
             // is made ready.
-            unsafe { elem.cast::<T>().write(value) };
+            unsafe { (*s).elem.cast::<T>().write(value) };
             return Ok(Some(claimed));
         }
-        let len = self.len.load(Ordering::Relaxed);
-        match &mut state.buffer {
+        let len = self.head.len.load(Ordering::Relaxed);
+        // SAFETY: locked.
+        match unsafe { self.buffer() } {
             // SAFETY: there is room.
-            Buffer::Ring(ring) if len < ring.cap() => unsafe { ring.push(len, value) },
+            Buffer::Ring(ring) if len < queues.limit.get() => unsafe { ring.push(len, value) },
             Buffer::Ring(_) => return Err(Refused::Full(value)),
             Buffer::List(list) => list.push(value),
         }
-        self.len.store(len + 1, Ordering::Relaxed);
+        self.head.len.store(len + 1, Ordering::Relaxed);
+        if !queues.recv_watch.is_empty() {
+            wake_watchers(window, &queues.recv_watch);
+        }
         Ok(None)
     }
 
     /// Takes a value without waiting, and lets the first waiting sender move up.
+    ///
+    /// # Safety
+    /// `queues` are this channel's, locked.
     #[inline(always)]
-    pub(crate) fn take(&self, state: &mut State<T>) -> Result<(T, Option<Claimed>), Nothing> {
-        let len = self.len.load(Ordering::Relaxed);
+    pub(crate) unsafe fn take(&self, window: &Window, queues: &Queues) -> Result<Took<T>, Nothing> {
+        let len = self.head.len.load(Ordering::Relaxed);
         if len > 0 {
-            // SAFETY: there is a value.
+            // SAFETY: locked, and there is a value.
             let value = unsafe {
-                match &mut state.buffer {
+                match self.buffer() {
                     Buffer::Ring(ring) => ring.pop(),
                     Buffer::List(list) => list.pop(),
                 }
             };
-            if !state.sendq.is_empty()
-                && let Buffer::Ring(ring) = &mut state.buffer
-                && let Some((claimed, elem)) = Self::first(&mut state.sendq, DONE)
-            {
-                // SAFETY: the sender's value is moved out of its slot, which it does not read
-                // again; a slot of the ring has just become free.
-                unsafe { ring.push(len - 1, elem.cast::<T>().read()) };
-                return Ok((value, Some(claimed)));
+            self.head.len.store(len - 1, Ordering::Relaxed);
+            let mut woken = None;
+            if !queues.sendq.is_empty() {
+                // SAFETY: locked; a place has just become free.
+                woken = unsafe { self.move_up(queues) };
             }
-            self.len.store(len - 1, Ordering::Relaxed);
-            return Ok((value, None));
+            if woken.is_none() && !queues.send_watch.is_empty() {
+                wake_watchers(window, &queues.send_watch);
+            }
+            return Ok(Took::Value(value, woken));
         }
-        if !state.sendq.is_empty()
-            && let Some((claimed, elem)) = Self::first(&mut state.sendq, DONE)
+        if !queues.sendq.is_empty()
+            // SAFETY: locked.
+            && let Some((claimed, s)) = unsafe { queues.sendq.claim_first(DONE) }
         {
-            // SAFETY: as above.
-            return Ok((unsafe { elem.cast::<T>().read() }, Some(claimed)));
+            // SAFETY: the sender's value is moved out of its slot, which it does not read again.
+            return Ok(unsafe {
+                match (*s).elem.is_null() {
+                    true => Took::Select(claimed, s),
+                    false => Took::Value((*s).elem.cast::<T>().read(), Some(claimed)),
+                }
+            });
         }
-        Err(match self.is_closed_locked() {
+        Err(match self.head.is_closed_locked() {
             true => Nothing::Closed,
             false => Nothing::Empty,
         })
     }
 
+    /// Gives a free place in the buffer to the first sender that waits, if one does.
+    ///
+    /// # Safety
+    /// `queues` are this channel's, locked, with fewer values in the buffer than the limit.
+    #[inline(always)]
+    pub(crate) unsafe fn move_up(&self, queues: &Queues) -> Option<Claimed> {
+        // SAFETY: locked.
+        let Buffer::Ring(ring) = (unsafe { self.buffer() }) else {
+            return None;
+        };
+        // SAFETY: locked.
+        let (claimed, s) = unsafe { queues.sendq.claim_first(DONE)? };
+        // SAFETY: as in `take`.
+        unsafe {
+            if (*s).elem.is_null() {
+                queues.limit.set(queues.limit.get() - 1); // the place is promised
+            } else {
+                let len = self.head.len.load(Ordering::Relaxed);
+                ring.push(len, (*s).elem.cast::<T>().read());
+                self.head.len.store(len + 1, Ordering::Relaxed);
+            }
+        }
+        Some(claimed)
+    }
+
     pub(crate) fn try_send(&self, value: T) -> Result<(), Refused<T>> {
         let window = enter();
-        let (held, state) = self.lock(&window);
-        let result = self.pass(state, value);
-        // SAFETY: locked above.
-        unsafe { self.unlock(held) };
+        let (held, queues) = self.head.lock(&window);
+        // SAFETY: locked here, and then unlocked.
+        let result = unsafe {
+            let result = self.pass(&window, queues, value);
+            self.head.unlock(held);
+            result
+        };
         if let Some(claimed) = result? {
             claimed.ready_in(&window);
         }
@@ -249,13 +237,24 @@ impl<T> Hchan<T> {
     }
 
     /// Passes a value on, waiting for room or a receiver. Gives it back if the channel is closed.
-    pub(crate) fn send(&self, value: T) -> Result<(), T> {
+    pub(crate) fn send(&self, value: T) -> Result<(), Refused<T>> {
+        self.send_within(value, None)
+    }
+
+    /// As `send`, until the deadline.
+    pub(crate) fn send_until(&self, value: T, deadline: Instant) -> Result<(), Refused<T>> {
+        self.send_within(value, Some(deadline))
+    }
+
+    #[inline(always)]
+    fn send_within(&self, value: T, deadline: Option<Instant>) -> Result<(), Refused<T>> {
         let window = enter();
-        let (held, state) = self.lock(&window);
-        match self.pass(state, value) {
+        let (held, queues) = self.head.lock(&window);
+        // SAFETY: locked above.
+        match unsafe { self.pass(&window, queues, value) } {
             Ok(woken) => {
                 // SAFETY: locked above.
-                unsafe { self.unlock(held) };
+                unsafe { self.head.unlock(held) };
                 if let Some(claimed) = woken {
                     claimed.ready_in(&window);
                 }
@@ -263,18 +262,24 @@ impl<T> Hchan<T> {
             }
             Err(Refused::Closed(value)) => {
                 // SAFETY: locked above.
-                unsafe { self.unlock(held) };
+                unsafe { self.head.unlock(held) };
                 drop(window);
-                Err(value)
+                Err(Refused::Closed(value))
             }
-            Err(Refused::Full(value)) => self.send_slow(window, held, value),
+            Err(Refused::Full(value)) => self.send_slow(window, held, value, deadline),
         }
     }
 
     /// Inlined, though it is the slow way: every return after a switch is mispredicted, since the
     /// CPU's return stack belongs to the goroutine that ran before (7 ns each).
     #[inline(always)]
-    fn send_slow(&self, window: Window, held: Held, value: T) -> Result<(), T> {
+    fn send_slow(
+        &self,
+        window: Window,
+        held: Held,
+        value: T,
+        deadline: Option<Instant>,
+    ) -> Result<(), Refused<T>> {
         let mut slot = MaybeUninit::new(value);
         // SAFETY: for the park below; published under the lock, and forgotten with its sudog.
         let waiter = unsafe { window.waiter() };
@@ -283,65 +288,110 @@ impl<T> Hchan<T> {
         // SAFETY: locked by the caller; the sudog is taken out of the queue before this frame
         // ends: by whoever passes the value on, or below.
         let (window, token) = unsafe {
-            (*self.state.get()).sendq.push(sudog);
-            window.park(WaitReason::ChanSend, Interrupt::Allowed, || {
-                self.unlock(held);
+            let queues = &self.head.queues;
+            queues.sendq.push(sudog);
+            if !queues.recv_watch.is_empty() {
+                wake_watchers(&window, &queues.recv_watch);
+            }
+            window.park_until(WaitReason::ChanSend, Interrupt::Allowed, deadline, || {
+                self.head.unlock(held);
                 true
             })
         };
-        if token == DONE {
+        if token == Token::new(DONE) {
             return Ok(());
         }
-        if token == Token::INTERRUPTED {
-            self.forget(&window, sudog, |state| &mut state.sendq);
+        if token != Token::new(CLOSED) {
+            self.forget(&window, sudog, |queues| &queues.sendq);
         }
         drop(window);
         // SAFETY: nobody has taken the value.
         let value = unsafe { slot.assume_init_read() };
+        if token == Token::TIMEOUT {
+            return Err(Refused::Full(value));
+        }
         if token == Token::INTERRUPTED {
             park::interrupted(); // drops the value while it unwinds
         }
-        Err(value)
+        Err(Refused::Closed(value))
     }
 
     pub(crate) fn try_recv(&self) -> Result<T, Nothing> {
         let window = enter();
-        let (held, state) = self.lock(&window);
-        let result = self.take(state);
+        let (held, queues) = self.head.lock(&window);
         // SAFETY: locked above.
-        unsafe { self.unlock(held) };
-        let (value, woken) = result?;
-        if let Some(claimed) = woken {
-            claimed.ready_in(&window);
-        }
-        Ok(value)
-    }
-
-    /// Takes a value, waiting for one; `None` if the channel is closed and empty.
-    pub(crate) fn recv(&self) -> Option<T> {
-        let window = enter();
-        let (held, state) = self.lock(&window);
-        match self.take(state) {
-            Ok((value, woken)) => {
+        match unsafe { self.take(&window, queues) } {
+            Ok(Took::Value(value, woken)) => {
                 // SAFETY: locked above.
-                unsafe { self.unlock(held) };
+                unsafe { self.head.unlock(held) };
                 if let Some(claimed) = woken {
                     claimed.ready_in(&window);
                 }
-                Some(value)
+                Ok(value)
             }
-            Err(Nothing::Closed) => {
+            // SAFETY: locked above; just claimed.
+            Ok(Took::Select(claimed, s)) => unsafe {
+                self.meet(window, held, claimed, s).ok_or(Nothing::Empty)
+            },
+            Err(nothing) => {
                 // SAFETY: locked above.
-                unsafe { self.unlock(held) };
-                None
+                unsafe { self.head.unlock(held) };
+                Err(nothing)
             }
-            Err(Nothing::Empty) => self.recv_slow(window, held),
         }
     }
 
-    /// Inlined: see `send_slow`.
+    /// Takes a value, waiting for one; `Closed` if the channel is closed and empty.
+    pub(crate) fn recv(&self) -> Result<T, Nothing> {
+        self.recv_within(None)
+    }
+
+    /// As `recv`, until the deadline.
+    pub(crate) fn recv_until(&self, deadline: Instant) -> Result<T, Nothing> {
+        self.recv_within(Some(deadline))
+    }
+
     #[inline(always)]
-    fn recv_slow(&self, window: Window, held: Held) -> Option<T> {
+    fn recv_within(&self, deadline: Option<Instant>) -> Result<T, Nothing> {
+        // Once, but for a sender that was chosen, and then gave up.
+        loop {
+            let window = enter();
+            let (held, queues) = self.head.lock(&window);
+            // SAFETY: locked above.
+            let result = match unsafe { self.take(&window, queues) } {
+                Ok(Took::Value(value, woken)) => {
+                    // SAFETY: locked above.
+                    unsafe { self.head.unlock(held) };
+                    if let Some(claimed) = woken {
+                        claimed.ready_in(&window);
+                    }
+                    return Ok(value);
+                }
+                Err(Nothing::Closed) => {
+                    // SAFETY: locked above.
+                    unsafe { self.head.unlock(held) };
+                    return Err(Nothing::Closed);
+                }
+                // SAFETY: locked above; just claimed.
+                Ok(Took::Select(claimed, s)) => unsafe {
+                    self.meet(window, held, claimed, s).map(Ok)
+                },
+                Err(Nothing::Empty) => self.recv_slow(window, held, deadline),
+            };
+            if let Some(result) = result {
+                return result;
+            }
+        }
+    }
+
+    /// `None`: again. Inlined: see `send_slow`.
+    #[inline(always)]
+    fn recv_slow(
+        &self,
+        window: Window,
+        held: Held,
+        deadline: Option<Instant>,
+    ) -> Option<Result<T, Nothing>> {
         let mut slot = MaybeUninit::<T>::uninit();
         // SAFETY: as in `send_slow`.
         let waiter = unsafe { window.waiter() };
@@ -349,94 +399,49 @@ impl<T> Hchan<T> {
         let sudog = &raw mut sudog;
         // SAFETY: as in `send_slow`.
         let (window, token) = unsafe {
-            (*self.state.get()).recvq.push(sudog);
-            window.park(WaitReason::ChanReceive, Interrupt::Allowed, || {
-                self.unlock(held);
-                true
-            })
+            let queues = &self.head.queues;
+            queues.recvq.push(sudog);
+            if !queues.send_watch.is_empty() {
+                wake_watchers(&window, &queues.send_watch);
+            }
+            window.park_until(
+                WaitReason::ChanReceive,
+                Interrupt::Allowed,
+                deadline,
+                || {
+                    self.head.unlock(held);
+                    true
+                },
+            )
         };
-        if token == DONE {
+        if token == Token::new(DONE) {
             drop(window);
+            // SAFETY: our own sudog; who has claimed it has made us ready.
+            if unsafe { (*sudog).void } {
+                return None;
+            }
             // SAFETY: the sender has written the value.
-            return Some(unsafe { slot.assume_init() });
+            return Some(Ok(unsafe { slot.assume_init() }));
         }
-        if token == Token::INTERRUPTED {
-            self.forget(&window, sudog, |state| &mut state.recvq);
+        if token != Token::new(CLOSED) {
+            self.forget(&window, sudog, |queues| &queues.recvq);
             drop(window);
+            if token == Token::TIMEOUT {
+                return Some(Err(Nothing::Empty));
+            }
             park::interrupted();
         }
-        None
+        Some(Err(Nothing::Closed))
     }
 
-    /// Takes the sudog of an interrupted wait out of its queue.
+    /// Takes the sudog of a wait that ended otherwise out of its queue.
     #[cold]
-    fn forget(
-        &self,
-        window: &Window,
-        sudog: *mut Sudog,
-        queue: fn(&mut State<T>) -> &mut WaitQueue,
-    ) {
-        let (held, state) = self.lock(window);
+    fn forget(&self, window: &Window, sudog: *mut Sudog, queue: fn(&Queues) -> &WaitQueue) {
+        let (held, queues) = self.head.lock(window);
         // SAFETY: locked; the sudog was pushed to this queue; then unlocked.
         unsafe {
-            queue(state).remove(sudog);
-            self.unlock(held);
+            queue(queues).remove(sudog);
+            self.head.unlock(held);
         }
-    }
-
-    /// Closes the channel: what waits is woken, nothing can be sent any more, what is in the
-    /// buffer can still be received. False if it was closed already.
-    pub(crate) fn close(&self) -> bool {
-        let mut did = false;
-        loop {
-            let window = enter_quietly();
-            let (held, state) = self.lock(&window);
-            did |= !self.set_closed();
-            let next = Self::first_of_all(state);
-            // SAFETY: locked above.
-            unsafe { self.unlock(held) };
-            match next {
-                Some(claimed) => claimed.ready_in(&window),
-                None => return did,
-            }
-        }
-    }
-
-    /// Marks the channel closed, under the lock; whether it was.
-    pub(crate) fn set_closed(&self) -> bool {
-        let was = self.is_closed_locked();
-        // Release: pairs with the Acquire in `is_closed`.
-        self.closed.store(true, Ordering::Release);
-        was
-    }
-
-    /// The next waiter to be told that the channel is closed: receivers first, as in Go. They are
-    /// woken one by one, so that neither the lock nor the window is held for long; new ones
-    /// cannot come.
-    pub(crate) fn first_of_all(state: &mut State<T>) -> Option<Claimed> {
-        Self::first(&mut state.recvq, CLOSED)
-            .or_else(|| Self::first(&mut state.sendq, CLOSED))
-            .map(|(claimed, _)| claimed)
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        // Acquire: what the closer did before is visible to who sees this.
-        self.closed.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.len.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    pub(crate) fn is_full(&self) -> bool {
-        self.cap.is_some_and(|cap| self.len() >= cap)
-    }
-
-    pub(crate) fn capacity(&self) -> Option<usize> {
-        self.cap
     }
 }

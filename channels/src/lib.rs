@@ -20,14 +20,29 @@
 //! });
 //! ```
 //!
-//! Beyond crossbeam, from Go: [`Sender::close`] and [`Receiver::close`], and nil channels
-//! ([`Sender::nil`], [`Receiver::nil`]), which block for ever.
+//! [`select!`] waits for several channels at once, [`after`] and [`tick`] are channels of time:
+//!
+//! ```
+//! use channels::{after, bounded, select};
+//! use std::time::Duration;
+//!
+//! let (tx, rx) = bounded(1);
+//! tx.send("work").unwrap();
+//! select! {
+//!     recv(rx) -> work => assert_eq!(work, Ok("work")),
+//!     recv(after(Duration::from_secs(60))) -> _ => panic!("too late"),
+//! }
+//! ```
+//!
+//! Beyond crossbeam: [`Sender::close`] and [`Receiver::close`], nil channels ([`Sender::nil`],
+//! [`Receiver::nil`]) which block for ever, both from Go; and receivers of timers and of whatever
+//! implements [`Source`](runtime::park::Source).
 //!
 //! On top of channels: [contexts](context) and [groups](errgroup), as in Go's `context` and
 //! `golang.org/x/sync/errgroup`.
 //!
 //! The structure is Go's `hchan`: a lock, a ring of slots, and two queues of waiters who live on
-//! the stacks of those who wait. docs/channels.md tells it.
+//! the stacks of those who wait. docs/channels.md and docs/select.md tell it.
 
 mod buffer;
 pub mod context;
@@ -35,18 +50,39 @@ mod ends;
 pub mod errgroup;
 mod error;
 mod hchan;
+mod head;
 mod iter;
+mod meet;
 mod receiver;
+mod select;
 mod sender;
+mod source;
 mod waitq;
 
 pub use context::Context;
 pub use error::{
-    RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
+    ReadyTimeoutError, RecvError, RecvTimeoutError, SelectTimeoutError, SendError,
+    SendTimeoutError, TryReadyError, TryRecvError, TrySelectError, TrySendError,
 };
 pub use iter::{IntoIter, Iter, TryIter};
 pub use receiver::Receiver;
+pub use select::{Select, SelectedOperation};
 pub use sender::Sender;
+pub use source::{after, at, never, tick};
+
+/// What the macros expand to.
+#[doc(hidden)]
+pub mod internal {
+    pub use crate::select::macros::{
+        no_such_arm, recv_arm, select, select_timeout, send_arm, try_select,
+    };
+    pub use std::option::Option::{None, Some};
+
+    /// For tests: how many wait to receive, to send, and only watch for the one or the other.
+    pub fn queued<T>(receiver: &crate::Receiver<T>) -> [usize; 4] {
+        receiver.chan().map_or([0; 4], |chan| chan.head.queued())
+    }
+}
 
 use hchan::Hchan;
 

@@ -1,11 +1,14 @@
 //! The sending end.
 
-use crate::error::{SendError, TrySendError};
+use crate::error::{SendError, SendTimeoutError, TrySendError};
 use crate::hchan::{Hchan, Refused};
-use runtime::park::{self, Interrupt, WaitReason};
+use crate::head::Head;
+use crate::select::wait_for_nothing;
+use runtime::park::WaitReason;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
+use std::time::{Duration, Instant};
 
 /// The sending end of a channel. Clones share the channel; when the last one is dropped, the
 /// channel is closed, and receivers get what is in it and then an error.
@@ -37,9 +40,14 @@ impl<T> Sender<T> {
         Sender { chan: None }
     }
 
-    fn chan(&self) -> Option<&Hchan<T>> {
+    #[inline(always)]
+    pub(crate) fn chan(&self) -> Option<&Hchan<T>> {
         // SAFETY: this handle keeps the channel.
         self.chan.map(|c| unsafe { &*c.as_ptr() })
+    }
+
+    fn head(&self) -> Option<&Head> {
+        self.chan().map(|c| &c.head)
     }
 
     /// Sends a value, waiting while the channel is full (or, unbuffered, until a receiver takes
@@ -50,10 +58,58 @@ impl<T> Sender<T> {
     #[inline]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         match self.chan() {
-            Some(chan) => chan.send(value).map_err(SendError),
+            Some(chan) => chan.send(value).map_err(|refused| match refused {
+                Refused::Full(value) | Refused::Closed(value) => SendError(value),
+            }),
             None => {
-                block_for_ever(WaitReason::ChanSendNil);
+                wait_for_nothing(WaitReason::ChanSendNil, None);
                 Err(SendError(value))
+            }
+        }
+    }
+
+    /// As [`Sender::send`], for at most a time.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let (tx, rx) = channels::bounded(1);
+    /// tx.send_timeout(1, Duration::from_millis(5)).unwrap();
+    /// let refused = tx.send_timeout(2, Duration::from_millis(5)).unwrap_err();
+    /// assert!(refused.is_timeout());
+    /// # drop(rx);
+    /// ```
+    ///
+    /// # Errors
+    /// If there was no room (or no receiver) in time, or the channel is closed or has no receiver any
+    /// more; the value comes back in the error.
+    pub fn send_timeout(&self, value: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
+        match Instant::now().checked_add(timeout) {
+            Some(deadline) => self.send_deadline(value, deadline),
+            None => self.send(value).map_err(SendTimeoutError::from),
+        }
+    }
+
+    /// As [`Sender::send`], at most until a point in time.
+    ///
+    /// ```
+    /// let (tx, _rx) = channels::bounded(0);
+    /// assert!(tx.send_deadline(1, std::time::Instant::now()).is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Sender::send_timeout`].
+    pub fn send_deadline(&self, value: T, deadline: Instant) -> Result<(), SendTimeoutError<T>> {
+        match self.chan() {
+            Some(chan) => chan
+                .send_until(value, deadline)
+                .map_err(|refused| match refused {
+                    Refused::Full(value) => SendTimeoutError::Timeout(value),
+                    Refused::Closed(value) => SendTimeoutError::Disconnected(value),
+                }),
+            None => {
+                wait_for_nothing(WaitReason::ChanSendNil, Some(deadline));
+                Err(SendTimeoutError::Timeout(value))
             }
         }
     }
@@ -85,52 +141,37 @@ impl<T> Sender<T> {
     /// assert_eq!(rx.iter().collect::<Vec<_>>(), [1]);
     /// ```
     pub fn close(&self) -> bool {
-        self.chan().is_some_and(Hchan::close)
+        self.head().is_some_and(Head::close)
     }
 
     /// Whether the channel was closed, or has lost all handles of one side.
     pub fn is_closed(&self) -> bool {
-        self.chan().is_some_and(Hchan::is_closed)
+        self.head().is_some_and(Head::is_closed)
     }
 
     /// Whether there is no value in the channel (always so if it is unbuffered).
     pub fn is_empty(&self) -> bool {
-        self.chan().is_none_or(Hchan::is_empty)
+        self.head().is_none_or(Head::is_empty)
     }
 
     /// Whether there is no room in the channel (always so if it is unbuffered).
     pub fn is_full(&self) -> bool {
-        self.chan().is_none_or(Hchan::is_full)
+        self.head().is_none_or(Head::is_full)
     }
 
     /// Values in the channel.
     pub fn len(&self) -> usize {
-        self.chan().map_or(0, Hchan::len)
+        self.head().map_or(0, Head::len)
     }
 
     /// Capacity of the channel; `None` if it is unbounded.
     pub fn capacity(&self) -> Option<usize> {
-        self.chan().map_or(Some(0), Hchan::capacity)
+        self.head().map_or(Some(0), |h| h.cap)
     }
 
     /// Whether two senders belong to the same channel. (Nil channels are all the same one.)
     pub fn same_channel(&self, other: &Sender<T>) -> bool {
         self.chan == other.chan
-    }
-}
-
-/// What an operation on a nil channel does. Returns only if the goroutine is unwinding already.
-#[cold]
-pub(crate) fn block_for_ever(reason: WaitReason) {
-    loop {
-        // SAFETY: the window is parked with at once; nothing is published, so only a shutdown
-        // ends the wait.
-        let (window, _) = unsafe { park::enter().park(reason, Interrupt::Allowed, || true) };
-        let on_goroutine = window.is_goroutine();
-        drop(window);
-        if on_goroutine {
-            return park::interrupted();
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 mod common;
 
-use channels::{bounded, unbounded};
+use channels::{Select, after, bounded, internal, never, select, tick, unbounded};
 use common::support::{child, is_child, scale};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicIsize, Ordering};
@@ -144,5 +144,69 @@ fn waits_that_end_in_every_way_leave_nothing() {
             rt.shutdown();
             drop((tx, tx2, rx2));
         }
+    });
+}
+
+/// Rounds of selects that wait, and of which one of four arms wins.
+fn select_often(rounds: usize) {
+    let channels: Vec<_> = (0..3).map(|_| bounded::<[u64; 8]>(0)).collect();
+    let idle = bounded::<String>(0);
+    let senders: Vec<_> = channels.iter().map(|c| c.0.clone()).collect();
+    let sender = runtime::spawn(move || {
+        for i in 0..rounds {
+            let s = &senders[i % 3];
+            match i % 2 {
+                0 => s.send([i as u64; 8]).unwrap(),
+                _ => {
+                    select! { send(s, [i as u64; 8]) -> v => v.unwrap(), recv(never::<()>()) -> _ => {} }
+                }
+            }
+        }
+    });
+    let mut list = Select::new();
+    for (_, r) in &channels {
+        list.recv(r);
+    }
+    list.send(&idle.0);
+    for i in 0..rounds {
+        match i % 3 {
+            0 => {
+                let oper = list.select();
+                let at = oper.index();
+                assert_eq!(oper.recv(&channels[at].1).unwrap()[7], i as u64);
+            }
+            1 => select! {
+                recv(channels[0].1) -> v => assert_eq!(v.unwrap()[0], i as u64),
+                recv(channels[1].1) -> v => assert_eq!(v.unwrap()[0], i as u64),
+                recv(channels[2].1) -> v => assert_eq!(v.unwrap()[0], i as u64),
+                recv(idle.1) -> _ => unreachable!(),
+            },
+            _ => {
+                let at = loop {
+                    let at = list.ready();
+                    if channels[at].1.try_recv().is_ok() {
+                        break at;
+                    }
+                };
+                assert_eq!(at, i % 3);
+                drop((
+                    after(Duration::from_secs(1)),
+                    tick(Duration::from_secs(1)).clone(),
+                ));
+            }
+        }
+    }
+    sender.join().unwrap();
+    for (_, r) in &channels {
+        assert_eq!(internal::queued(r), [0; 4]);
+    }
+    assert_eq!(internal::queued(&idle.1), [0; 4]);
+}
+
+#[test]
+fn a_hundred_thousand_selects_leave_nothing() {
+    leaves_nothing("a_hundred_thousand_selects_leave_nothing", || {
+        let rt = runtime::start(2);
+        rt.run(|| select_often(scale(100_000)));
     });
 }

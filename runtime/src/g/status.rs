@@ -157,6 +157,10 @@ wait_reasons! {
     ChanReceiveNil = "chan receive (nil chan)",
     /// Sending on a nil channel: for ever.
     ChanSendNil = "chan send (nil chan)",
+    /// In a select of which no arm is ready.
+    Select = "select",
+    /// In a select without arms: for ever, or for a time.
+    SelectNoCases = "select (no cases)",
     /// Waiting for a goroutine to finish.
     Join = "join",
     /// Waiting for the goroutines of a scope.

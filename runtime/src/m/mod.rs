@@ -11,6 +11,7 @@ pub(crate) use current::{current, set_current};
 
 use crate::atomics::atomic::{AtomicBool, AtomicPtr, AtomicU32};
 use crate::g::G;
+use crate::g::parker::{Parker, Waiter};
 use note::Note;
 use retake::Handshake;
 use std::cell::Cell;
@@ -21,11 +22,16 @@ use std::time::Instant;
 /// word of data that it was registered with. False: nothing was published, do not park.
 pub(crate) type Commit = unsafe fn(*mut ()) -> bool;
 
+/// As [`Commit`], for a wait that was opened before: it moves itself off the goroutine's stack, then
+/// arms the waiter, which may be claimed and run from then on, and then does its work. Whether it was
+/// armed (or else claimed before), and what the commit function said.
+pub(crate) type OpenCommit = unsafe fn(*mut (), &Parker, Waiter) -> (bool, bool);
+
 /// What a park may have beside its commit function.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unusual {
-    /// Its episode was opened before.
-    pub(crate) open: bool,
+    /// Its episode was opened before; how it is committed.
+    pub(crate) open: Option<OpenCommit>,
     /// Until when it waits at most.
     pub(crate) deadline: Option<Instant>,
 }
@@ -99,13 +105,18 @@ impl M {
         }
     }
 
-    /// A pseudo-random number below `n` (xorshift; only for the order of stealing).
+    /// A pseudo-random number below `n` (xorshift; for the order of stealing, and of a select's arms).
     pub(crate) fn random(&self, n: u32) -> u32 {
-        let mut x = self.rng.get();
-        x ^= x << 13;
-        x ^= x >> 17;
-        x ^= x << 5;
+        let x = xorshift(self.rng.get());
         self.rng.set(x);
         ((u64::from(x) * u64::from(n)) >> 32) as u32
     }
+}
+
+/// The next of a row of pseudo-random numbers; not zero if `x` is not.
+#[inline]
+pub(crate) fn xorshift(mut x: u32) -> u32 {
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^ (x << 5)
 }

@@ -3,7 +3,9 @@
 //! of a G beside that: its table of goroutine-local values.
 
 use super::note::Note;
-use crate::atomics::Mutex;
+use super::xorshift;
+use crate::atomics::atomic::AtomicU32;
+use crate::atomics::{Mutex, Ordering};
 use crate::g::locals::{self, Table};
 use crate::g::parker::{Kind, Parker};
 use std::cell::Cell;
@@ -17,6 +19,8 @@ pub(crate) struct ThreadParker {
     /// First, so that a pointer to it is a pointer to the whole.
     pub(crate) parker: Parker,
     pub(crate) note: Note,
+    /// State of the thread's random numbers. Atomic only because parkers are shared.
+    rng: AtomicU32,
 }
 
 static FREE: Mutex<Vec<&'static ThreadParker>> = Mutex::new(Vec::new());
@@ -93,10 +97,14 @@ fn take() -> &'static ThreadParker {
         p.parker.reset();
     }
     used.unwrap_or_else(|| {
-        Box::leak(Box::new(ThreadParker {
+        let new = Box::leak(Box::new(ThreadParker {
             parker: Parker::new(Kind::Thread),
             note: Note::new(),
-        }))
+            rng: AtomicU32::new(0),
+        }));
+        let seed = (&raw const *new as usize as u32).wrapping_mul(0x9E37_79B9) | 1;
+        new.rng.store(seed, Ordering::Relaxed);
+        new
     })
 }
 
@@ -146,6 +154,13 @@ impl ThreadParker {
                 return false;
             }
         }
+    }
+
+    /// A pseudo-random number below `n`, for the thread itself.
+    pub(crate) fn random(&self, n: u32) -> u32 {
+        let x = xorshift(self.rng.load(Ordering::Relaxed));
+        self.rng.store(x, Ordering::Relaxed);
+        ((u64::from(x) * u64::from(n)) >> 32) as u32
     }
 
     /// # Safety

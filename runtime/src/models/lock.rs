@@ -112,6 +112,37 @@ fn the_owner_of_two_locks_and_a_revoker() {
     });
 }
 
+/// The owner takes both at once while one of them is taken from it.
+#[test]
+fn the_owner_of_two_locks_at_once_and_a_revoker() {
+    check(4, || {
+        let w = World::new();
+        let other = spawn(&w, |w| {
+            w.b.bump(None);
+            w.b.bump(None);
+        });
+        for _ in 0..2 {
+            // SAFETY: one thread has the slot, and no lock.
+            let all = unsafe { Lock::lock_all(&w.slot, [&w.a.lock, &w.b.lock].into_iter()) };
+            match all {
+                // SAFETY: both are locked.
+                Some(held) => unsafe {
+                    w.a.data.with_mut(|d| *d += 1);
+                    w.b.data.with_mut(|d| *d += 1);
+                    w.a.lock.unlock(held);
+                },
+                None => {
+                    w.a.bump(Some(&w.slot));
+                    w.b.bump(Some(&w.slot));
+                }
+            }
+        }
+        other.join().unwrap();
+        w.a.is(2);
+        w.b.is(4);
+    });
+}
+
 /// The P passes to another M, which uses the same lock by the same slot.
 #[test]
 fn the_slot_passes_to_another_m_while_a_third_revokes() {

@@ -25,6 +25,7 @@ mod join;
 mod lock;
 mod park;
 mod retake;
+mod select;
 mod sync;
 mod timers;
 mod waitq;

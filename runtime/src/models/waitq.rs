@@ -12,7 +12,7 @@ use crate::atomics::{Backoff, Ordering, heavy_fence, light_fence};
 use crate::g::parker::{Claimed, Kind, Parker, Token};
 use crate::p::lock::{BiasSlot, Held, Lock};
 use loom::cell::UnsafeCell;
-use queue::{Sudog, WaitQueue};
+use queue::{CLOSED, DONE, Sudog, WaitQueue};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32 as Count, Ordering::Relaxed};
@@ -20,9 +20,6 @@ use std::sync::atomic::{AtomicU32 as Count, Ordering::Relaxed};
 #[allow(dead_code, reason = "values do not go through the sudog here")]
 #[path = "../../../channels/src/waitq.rs"]
 mod queue;
-
-const DONE: Token = Token::new(0);
-const CLOSED: Token = Token::new(1);
 
 /// What the lock protects.
 struct State {
@@ -105,12 +102,12 @@ impl World {
             .with(|f| assert!(unsafe { *f }, "the frame is gone"));
     }
 
-    fn first(&self, state: &mut State, token: Token) -> Option<Claimed> {
+    fn first(&self, state: &mut State, token: u32) -> Option<Claimed> {
         // SAFETY: under the lock.
         while let Some(s) = unsafe { state.recvq.pop() } {
             self.frame_is_there();
             // SAFETY: the sudog is in the queue until its frame ends.
-            if let Some(claimed) = unsafe { (*s).waiter() }.claim(token) {
+            if let Some(claimed) = unsafe { (*s).claim(token) } {
                 return Some(claimed);
             }
         }
@@ -203,8 +200,8 @@ impl World {
         }
         // SAFETY: the receiver runs: its frame and what is in it are its own.
         let value = self.elem.with_mut(|e| unsafe { (*e).take() });
-        assert_eq!(value.is_some(), token == DONE);
-        match token {
+        assert_eq!(value.is_some(), token == Token::new(DONE));
+        match token.get() {
             DONE => &self.received,
             CLOSED => &self.nothing,
             _ => &self.interrupted,

@@ -28,9 +28,13 @@
 //! owner goes the slow way. In both cases one of the two is inside. Two others are kept apart by
 //! the compare-and-swap.
 //!
-//! `held` is one word, since at most one biased lock is held at a time by one P: whoever needs
-//! several locks takes them all by the slow way ([`Lock::lock_unbiased`]), or a revoker that
-//! holds one and an owner that waits for it would stand against each other.
+//! `held` is one word. Whoever needs several locks (a select) first tries to take them all by their
+//! bias: `held` then says `ALL`, for which a revoker of any lock of this P waits; the words of all of
+//! them are looked at after the fence, and the argument is the same for each. If one of them is not
+//! biased to this P, the owner leaves again *before it waits for anything*, and takes them one by
+//! one by the slow way ([`Lock::lock_unbiased`]): an owner that waited for one lock while it is in
+//! another by its bias, and a revoker that holds the one and waits for the other, would stand
+//! against each other.
 //! A slot outlives its P (slots are reused, never freed), so a word never dangles; a P of a later
 //! runtime that gets the slot is simply the new owner.
 //!
@@ -77,6 +81,11 @@ impl BiasSlot {
 
     fn word(&self) -> usize {
         ptr::from_ref(self) as usize
+    }
+
+    /// What `held` says while the owner is in several locks. No lock has this address.
+    fn all() -> *mut Lock {
+        ptr::without_provenance_mut(1)
     }
 
     /// Adds to the account. Not atomic as a whole: an update lost to a race does not matter.
@@ -158,6 +167,28 @@ impl Lock {
         self.lock_unbiased()
     }
 
+    /// Takes all of `locks` by their bias, without waiting for anybody; `None` if one of them is
+    /// not biased to the owner of `slot`. All are released by one [`Lock::unlock`] of any of them.
+    ///
+    /// # Safety
+    /// As for [`Lock::lock`].
+    #[inline(always)]
+    pub(crate) unsafe fn lock_all<'a>(
+        slot: &BiasSlot,
+        mut locks: impl Iterator<Item = &'a Lock>,
+    ) -> Option<Held> {
+        debug_assert!(slot.held.load(Ordering::Relaxed).is_null());
+        // The light fence pairs with the heavy fence in `revoke`. Release: as in `lock`.
+        slot.held.store(BiasSlot::all(), Ordering::Release);
+        light_fence();
+        // Acquire: as in `lock`.
+        if locks.all(|lock| lock.word.load(Ordering::Acquire) == slot.word()) {
+            return Some(Held { slot });
+        }
+        slot.held.store(ptr::null_mut(), Ordering::Release);
+        None
+    }
+
     /// Takes the lock by the way that is open to everybody, taking its bias away if need be.
     #[inline(always)]
     pub(crate) fn lock_unbiased(&self) -> Held {
@@ -207,8 +238,12 @@ impl Lock {
         heavy_fence();
         slot.earn(-REVOKED);
         let mut backoff = Backoff::new();
-        // Acquire: pairs with the Release in `unlock`.
-        while ptr::eq(slot.held.load(Ordering::Acquire), self) {
+        loop {
+            // Acquire: pairs with the Release in `unlock`.
+            let held = slot.held.load(Ordering::Acquire).cast_const();
+            if !ptr::eq(held, self) && !ptr::eq(held, BiasSlot::all()) {
+                return;
+            }
             backoff.snooze();
         }
     }

@@ -190,7 +190,7 @@ impl Sched {
         let (commit, data) = m.commit.take().expect("a park comes with a commit");
         let unusual = m.unusual.take();
         let waiter = match unusual {
-            Some(Unusual { open: true, .. }) => g.parker.opened(),
+            Some(Unusual { open: Some(_), .. }) => g.parker.opened(),
             _ => g.parker.episode(),
         };
         let interruptible = g.parker.interruptible.load(Ordering::Relaxed);
@@ -200,16 +200,19 @@ impl Sched {
         // before `arm` by the Release there.
         m.committing
             .store(ptr::from_ref(g).cast_mut(), Ordering::Relaxed);
-        let armed = match unusual {
-            Some(Unusual { open: true, .. }) => g.parker.arm_open(waiter),
-            _ => {
-                g.parker.arm(waiter);
-                true
+        // SAFETY: the goroutine put them there together, for this call. Once it is armed, g may be
+        // running on another M: only `waiter` may be used.
+        let (armed, keep) = unsafe {
+            match unusual {
+                Some(Unusual {
+                    open: Some(commit), ..
+                }) => commit(data, &g.parker, waiter),
+                _ => {
+                    g.parker.arm(waiter);
+                    (true, commit(data))
+                }
             }
         };
-        // SAFETY: the goroutine put the two there together, for this call. From here on g may be
-        // running on another M: only `waiter` may be used.
-        let keep = unsafe { commit(data) };
         // Release: pairs with the Acquire of the walker that waits for it.
         m.committing.store(ptr::null_mut(), Ordering::Release);
         // Pairs with the heavy fence of a shutdown: either it finds g armed, or we see its phase.

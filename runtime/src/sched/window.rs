@@ -8,11 +8,11 @@ use super::Sched;
 use super::run::{PARK, SLICE_OVER, YIELD};
 use crate::atomics::Ordering;
 use crate::g::G;
-use crate::g::parker::{Token, Waiter};
+use crate::g::parker::{Parker, Token, Waiter};
 use crate::g::status::WaitReason;
 use crate::m::retake::Entry;
 use crate::m::thread::thread_parker;
-use crate::m::{M, Unusual, current};
+use crate::m::{M, OpenCommit, Unusual, current};
 use crate::p::P;
 use crate::p::lock::{Held, Lock};
 use crate::timer::Nanos;
@@ -150,6 +150,28 @@ impl Window {
         unsafe { lock.lock(self.m_and_p().map(|(_, p)| p.bias)) }
     }
 
+    /// Takes several locks at once, if all of them are biased to this goroutine's P: two plain
+    /// accesses for the first, one for each further. Never waits. All are released by one
+    /// [`Lock::unlock`] of any of them.
+    ///
+    /// # Safety
+    /// As for [`Window::lock`].
+    #[inline(always)]
+    pub unsafe fn lock_all<'a>(&self, locks: impl Iterator<Item = &'a Lock>) -> Option<Held> {
+        let (_, p) = self.m_and_p()?;
+        // SAFETY: the window keeps the P; the rest is the caller's promise.
+        unsafe { Lock::lock_all(p.bias, locks) }
+    }
+
+    /// A pseudo-random number below `n`, fit for choosing among equals.
+    #[inline]
+    pub fn random(&self, n: u32) -> u32 {
+        match self.m_and_p() {
+            Some((m, _)) => m.random(n),
+            None => thread_parker().random(n),
+        }
+    }
+
     /// Takes one of several locks that the caller holds at once, by the way that takes its bias
     /// away. Whoever takes several takes them in the order of their addresses.
     ///
@@ -223,7 +245,10 @@ impl Window {
     }
 
     /// As [`Window::park_until`], for the wait that [`Window::open_waiter`] has opened. If it was
-    /// claimed meanwhile, `commit` runs all the same, and the answer comes at once.
+    /// claimed meanwhile, `commit` runs all the same, and the answer comes at once. The waiter is
+    /// published already, so the goroutine may run again elsewhere before `commit` has begun: what
+    /// `commit` refers to in its frame, it may touch only as long as it holds a lock that the
+    /// goroutine takes first of all when it goes on.
     ///
     /// # Safety
     /// As for [`Window::park`]. The caller has opened its next wait on this window.
@@ -265,6 +290,7 @@ impl Window {
             super::handoff::bind(m, g, true);
         }
         if open || deadline.is_some() {
+            let open = open.then_some(run_open_commit::<F> as OpenCommit);
             m.unusual.set(Some(Unusual { open, deadline }));
         }
         let mut commit = ManuallyDrop::new(commit);
@@ -366,6 +392,22 @@ unsafe fn run_commit<F: FnOnce() -> bool>(data: *mut ()) -> bool {
     // SAFETY: the caller's promise.
     let commit = unsafe { ptr::read(data.cast::<F>()) };
     commit()
+}
+
+/// The waiter was published when it was opened: whoever claims it once it is armed makes it run, and
+/// then its frame, with `data`, is its own again.
+///
+/// # Safety
+/// As for `run_commit`; `waiter` is `parker`'s, and open.
+unsafe fn run_open_commit<F: FnOnce() -> bool>(
+    data: *mut (),
+    parker: &Parker,
+    waiter: Waiter,
+) -> (bool, bool) {
+    // SAFETY: the caller's promise.
+    let commit = unsafe { ptr::read(data.cast::<F>()) };
+    let armed = parker.arm_open(waiter);
+    (armed, commit())
 }
 
 #[cold]

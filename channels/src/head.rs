@@ -1,0 +1,210 @@
+//! The part of a channel that does not depend on what goes through it: the lock, the queues of those
+//! who wait, the counts, and what a select needs to know before it looks at values.
+//!
+//! It knows nothing of values. Whoever waits at a channel is in one of four queues: receivers,
+//! senders, and those who only watch for the one or the other to become possible
+//! (`Select::ready`), who are woken whenever it may have, and take part in nothing.
+
+use crate::waitq::{CLOSED, DONE, WaitQueue};
+use runtime::park::{self, Claimed, Held, Lock, Window};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Enters the runtime.
+#[inline(always)]
+pub(crate) fn enter() -> Window {
+    // SAFETY: in this crate every window ends, or is parked with, before anything of the user's
+    // runs and before the runtime is called again.
+    unsafe { park::enter() }
+}
+
+/// As `enter`, for destructors and for what must not be left half done: never unwinds.
+#[inline(always)]
+pub(crate) fn enter_quietly() -> Window {
+    // SAFETY: as above.
+    unsafe { park::enter_quietly() }
+}
+
+#[repr(C)]
+pub(crate) struct Head {
+    pub(crate) lock: Lock,
+    /// Values in the buffer. Written under the lock, read without by `len` and its like.
+    pub(crate) len: AtomicUsize,
+    /// Only `is_empty` of its queues without the lock.
+    pub(crate) queues: Queues,
+    /// Written under the lock.
+    closed: AtomicBool,
+    /// `None` is unbounded.
+    pub(crate) cap: Option<usize>,
+    /// Handles on each side; `ends.rs` counts them.
+    pub(crate) senders: AtomicUsize,
+    pub(crate) receivers: AtomicUsize,
+}
+
+/// What the lock protects, apart from the values.
+#[repr(C)]
+pub(crate) struct Queues {
+    pub(crate) recvq: WaitQueue,
+    pub(crate) sendq: WaitQueue,
+    /// How many values may be in the buffer: its capacity, less the places that are promised to
+    /// selects which have chosen to send and have not done so yet.
+    pub(crate) limit: Cell<usize>,
+    /// Those who watch for something to receive.
+    pub(crate) recv_watch: WaitQueue,
+    /// Those who watch for room, or a receiver.
+    pub(crate) send_watch: WaitQueue,
+    /// One side is gone: the other frees the channel when it goes.
+    pub(crate) one_side_gone: Cell<bool>,
+}
+
+// SAFETY: the queues, but for their atomic part, are protected by the lock; nothing of the user's is
+// in here.
+unsafe impl Send for Head {}
+// SAFETY: as above.
+unsafe impl Sync for Head {}
+
+impl Head {
+    pub(crate) fn new(lock: Lock, cap: Option<usize>) -> Head {
+        Head {
+            lock,
+            len: AtomicUsize::new(0),
+            queues: Queues {
+                recvq: WaitQueue::new(),
+                sendq: WaitQueue::new(),
+                limit: Cell::new(cap.unwrap_or(usize::MAX)),
+                recv_watch: WaitQueue::new(),
+                send_watch: WaitQueue::new(),
+                one_side_gone: Cell::new(false),
+            },
+            closed: AtomicBool::new(false),
+            cap,
+            senders: AtomicUsize::new(1),
+            receivers: AtomicUsize::new(1),
+        }
+    }
+
+    /// Locks the channel. The queues may be used until the lock is released.
+    #[inline(always)]
+    pub(crate) fn lock(&self, window: &Window) -> (Held, &Queues) {
+        // SAFETY: no other lock is held here, and each use of this function releases it in the
+        // window, or by its commit function.
+        (unsafe { window.lock(&self.lock) }, &self.queues)
+    }
+
+    /// # Safety
+    /// `held` is this channel's; the queues are not used afterwards.
+    #[inline(always)]
+    pub(crate) unsafe fn unlock(&self, held: Held) {
+        // SAFETY: the caller's promise.
+        unsafe { self.lock.unlock(held) };
+    }
+
+    /// Under the lock.
+    #[inline(always)]
+    pub(crate) fn is_closed_locked(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Marks the channel closed, under the lock; whether it was.
+    pub(crate) fn set_closed(&self) -> bool {
+        let was = self.is_closed_locked();
+        // Release: pairs with the Acquire in `is_closed`.
+        self.closed.store(true, Ordering::Release);
+        was
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        // Acquire: what the closer did before is visible to who sees this.
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Closes the channel: what waits is woken, nothing can be sent any more, what is in the
+    /// buffer can still be received. False if it was closed already.
+    pub(crate) fn close(&self) -> bool {
+        let mut did = false;
+        loop {
+            let window = enter_quietly();
+            let (held, queues) = self.lock(&window);
+            did |= !self.set_closed();
+            let next = queues.first_of_all();
+            // SAFETY: locked above.
+            unsafe { self.unlock(held) };
+            match next {
+                Some(claimed) => claimed.ready_in(&window),
+                None => return did,
+            }
+        }
+    }
+
+    /// Whether a receive looks as if it need not wait. Without the lock a hint: what it says was
+    /// so a moment ago, and somebody who seems to wait may have been woken by something else.
+    #[inline(always)]
+    pub(crate) fn may_recv(&self) -> bool {
+        // Relaxed: a hint.
+        self.len.load(Ordering::Relaxed) != 0
+            || !self.queues.sendq.is_empty()
+            || self.closed.load(Ordering::Relaxed)
+    }
+
+    /// As `may_recv`, for a send.
+    #[inline(always)]
+    pub(crate) fn may_send(&self) -> bool {
+        !self.is_full() || !self.queues.recvq.is_empty() || self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Lengths of the queues, for tests.
+    pub(crate) fn queued(&self) -> [usize; 4] {
+        let window = enter_quietly();
+        let (held, queues) = self.lock(&window);
+        let lengths = [
+            queues.recvq.len(),
+            queues.sendq.len(),
+            queues.recv_watch.len(),
+            queues.send_watch.len(),
+        ];
+        // SAFETY: locked above.
+        unsafe { self.unlock(held) };
+        lengths
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.cap.is_some_and(|cap| self.len() >= cap)
+    }
+}
+
+impl Queues {
+    /// The next waiter to be told that the channel is closed: receivers first, as in Go. They are
+    /// woken one by one, so that neither the lock nor the window is held for long; new ones
+    /// cannot come.
+    pub(crate) fn first_of_all(&self) -> Option<Claimed> {
+        let queues = [&self.recvq, &self.sendq, &self.recv_watch, &self.send_watch];
+        queues
+            .into_iter()
+            // SAFETY: under the lock.
+            .find_map(|queue| unsafe { queue.claim_first(CLOSED) })
+            .map(|(claimed, _)| claimed)
+    }
+}
+
+/// Wakes those who watch one side of a channel. Under its lock, the one exception from the rule
+/// that wakes come after the unlock: a sender or receiver who is about to wait has to wake them
+/// after it has queued (or they would look again too early, and sleep), and when it has unlocked it
+/// may be gone. Nobody spins for long: making ready is a push to a queue, at worst the wake of a
+/// thread.
+#[cold]
+#[inline(never)]
+pub(crate) fn wake_watchers(window: &Window, queue: &WaitQueue) {
+    // SAFETY: under the lock.
+    while let Some((claimed, _)) = unsafe { queue.claim_first(DONE) } {
+        claimed.ready_in(window);
+    }
+}

@@ -1,0 +1,857 @@
+//! What a select promises: it chooses fairly, exactly one arm fires, nothing is lost or comes twice,
+//! losers leave nothing behind, and what is chosen can be completed.
+
+mod common;
+
+use channels::{
+    Receiver, Select, Sender, after, bounded, internal, never, select, select_biased, unbounded,
+};
+use common::support::{PROCS, eventually, scale, within, within_minute};
+use common::{pause, support::Alive};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const LONG: Duration = Duration::from_secs(50);
+
+/// Runs `f` on a plain thread, and on a goroutine with each number of Ps.
+fn everywhere(f: impl Fn() + Send + Sync + Clone + 'static) {
+    within_minute(f.clone());
+    for procs in PROCS {
+        let f = f.clone();
+        within_minute(move || runtime::start(procs).run(f));
+    }
+}
+
+/// Alternately a goroutine and a plain thread. Joined by `Joins`.
+#[derive(Default)]
+struct Tasks<T> {
+    goroutines: Vec<runtime::JoinHandle<T>>,
+    threads: Vec<std::thread::JoinHandle<T>>,
+}
+
+impl<T: Send + 'static> Tasks<T> {
+    fn new() -> Tasks<T> {
+        Tasks {
+            goroutines: Vec::new(),
+            threads: Vec::new(),
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        rt: &runtime::Runtime,
+        thread: bool,
+        f: impl FnOnce() -> T + Send + 'static,
+    ) {
+        match thread {
+            true => self.threads.push(std::thread::spawn(f)),
+            false => self.goroutines.push(rt.spawn(f)),
+        }
+    }
+
+    fn join(self) -> Vec<T> {
+        let threads = self.threads.into_iter().map(|h| h.join().unwrap());
+        let goroutines = self.goroutines.into_iter().map(|h| h.join().unwrap());
+        threads.chain(goroutines).collect()
+    }
+}
+
+fn is_fair(counts: &[usize], what: &str) {
+    let rounds: usize = counts.iter().sum();
+    let p = 1.0 / counts.len() as f64;
+    let sigma = (rounds as f64 * p * (1.0 - p)).sqrt();
+    for &count in counts {
+        let off = (count as f64 - rounds as f64 * p).abs();
+        assert!(off < 10.0 * sigma, "{what}: {counts:?}");
+    }
+}
+
+#[test]
+fn each_ready_arm_is_chosen_as_often() {
+    everywhere(|| {
+        for n in [2, 3, 5, 16, 17, 40] {
+            let channels: Vec<_> = (0..n).map(|_| unbounded::<usize>()).collect();
+            let mut list = Select::new();
+            for (s, r) in &channels {
+                s.send(0).unwrap();
+                list.recv(r);
+            }
+            let mut counts = vec![0; n];
+            for _ in 0..10_000 {
+                let oper = list.select();
+                let i = oper.index();
+                oper.recv(&channels[i].1).unwrap();
+                channels[i].0.send(0).unwrap();
+                counts[i] += 1;
+            }
+            is_fair(&counts, "select");
+            counts.fill(0);
+            (0..10_000).for_each(|_| counts[list.ready()] += 1);
+            is_fair(&counts, "ready");
+        }
+    });
+}
+
+#[test]
+fn arms_that_are_not_ready_favour_nobody() {
+    everywhere(|| {
+        let (s, r) = unbounded::<()>();
+        let (s2, r2) = bounded::<()>(1);
+        let empty: Vec<_> = (0..3).map(|_| bounded::<()>(1)).collect();
+        s.send(()).unwrap();
+        let mut counts = [0; 2];
+        for _ in 0..10_000 {
+            select! {
+                recv(empty[0].1) -> _ => unreachable!(),
+                recv(empty[1].1) -> _ => unreachable!(),
+                recv(r) -> _ => { counts[0] += 1; s.send(()).unwrap() }
+                recv(never::<()>()) -> _ => unreachable!(),
+                recv(empty[2].1) -> _ => unreachable!(),
+                send(s2, ()) -> _ => { counts[1] += 1; r2.recv().unwrap() }
+            }
+        }
+        is_fair(&counts, "select!");
+    });
+}
+
+#[test]
+fn a_biased_select_takes_the_first_that_is_ready() {
+    everywhere(|| {
+        let (s, r) = unbounded::<()>();
+        let (gone, closed) = unbounded::<()>();
+        drop(gone);
+        s.send(()).unwrap();
+        let mut list = Select::new_biased();
+        let first = [list.recv(never_of(&r)), list.recv(&r), list.recv(&closed)][1];
+        for _ in 0..1000 {
+            assert_eq!(list.ready(), first);
+            select_biased! {
+                recv(never::<()>()) -> _ => unreachable!(),
+                recv(r) -> v => { v.unwrap(); s.send(()).unwrap() }
+                recv(closed) -> _ => unreachable!(),
+            }
+        }
+    });
+}
+
+/// A receiver that is never ready, and lives as long as the other.
+fn never_of<T>(_: &Receiver<T>) -> &Receiver<T> {
+    Box::leak(Box::new(never()))
+}
+
+/// What a task has done.
+#[derive(Clone, Copy, Default)]
+struct Done {
+    sent: (usize, u64),
+    received: (usize, u64),
+}
+
+impl Done {
+    fn send(&mut self, value: u64) {
+        self.sent = (self.sent.0 + 1, self.sent.1 + value);
+    }
+
+    fn receive(&mut self, value: u64) {
+        self.received = (self.received.0 + 1, self.received.1 + value);
+    }
+}
+
+/// Selects on the same channels in both directions, until each has done enough.
+fn storm(rt: &runtime::Runtime, caps: [usize; 2], rounds: usize, threads: bool) {
+    let (sa, ra) = bounded::<u64>(caps[0]);
+    let (sb, rb) = bounded::<u64>(caps[1]);
+    let (stop, stopped) = bounded::<()>(0);
+    let count = Arc::new(AtomicUsize::new(0));
+    let mut tasks = Tasks::new();
+    for id in 0..6u64 {
+        let (sa, ra, sb, rb) = (sa.clone(), ra.clone(), sb.clone(), rb.clone());
+        let (stopped, count) = (stopped.clone(), Arc::clone(&count));
+        tasks.spawn(rt, threads && id % 2 == 1, move || {
+            let mut done = Done::default();
+            for i in 0.. {
+                let value = id * 1_000_000_000 + i;
+                if i % 7 == id {
+                    select! {
+                        recv(stopped) -> _ => break,
+                        recv(ra) -> v => done.receive(v.unwrap()),
+                        default => {}
+                    }
+                }
+                if i % 5 == id % 3 {
+                    // The same by a list, whose arms can meet each other, too.
+                    let mut list = Select::new();
+                    let (a, b, c) = (list.recv(&rb), list.send(&sb), list.recv(&stopped));
+                    let oper = list.select();
+                    match oper.index() {
+                        i if i == a => done.receive(oper.recv(&rb).unwrap()),
+                        i if i == b => {
+                            oper.send(&sb, value).unwrap();
+                            done.send(value);
+                        }
+                        i if i == c => {
+                            let _ = oper.recv(&stopped);
+                            break;
+                        }
+                        _ => unreachable!(),
+                    }
+                    continue;
+                }
+                select! {
+                    send(sa, value) -> v => { v.unwrap(); done.send(value) }
+                    send(sb, value) -> v => { v.unwrap(); done.send(value) }
+                    recv(ra) -> v => done.receive(v.unwrap()),
+                    recv(rb) -> v => done.receive(v.unwrap()),
+                    recv(stopped) -> _ => break,
+                }
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            done
+        });
+    }
+    while count.load(Ordering::Relaxed) < rounds {
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    drop(stop);
+    let all = tasks.join();
+    let mut total = Done::default();
+    for done in &all {
+        total.sent = (total.sent.0 + done.sent.0, total.sent.1 + done.sent.1);
+        total.received = (
+            total.received.0 + done.received.0,
+            total.received.1 + done.received.1,
+        );
+    }
+    ra.try_iter()
+        .chain(rb.try_iter())
+        .for_each(|v| total.receive(v));
+    assert_eq!(total.sent, total.received);
+    assert_eq!(internal::queued(&ra), [0; 4]);
+    assert_eq!(internal::queued(&rb), [0; 4]);
+    assert_eq!(internal::queued(&stopped), [0; 4]);
+}
+
+#[test]
+fn selects_in_both_directions_lose_nothing() {
+    for procs in PROCS {
+        within_minute(|| {
+            let rt = runtime::start(procs);
+            for caps in [[0, 0], [0, 1], [2, 0], [1, 3]] {
+                storm(&rt, caps, scale(20_000), false);
+                storm(&rt, caps, scale(20_000), true);
+            }
+        });
+    }
+}
+
+/// Values that are numbers of their own, sent and received with time limits that are often over.
+fn deadlines(rt: &runtime::Runtime, cap: usize, n: usize, threads: bool) {
+    let (s, r) = bounded::<usize>(cap);
+    let (s2, r2) = bounded::<usize>(cap);
+    let next = Arc::new(AtomicUsize::new(0));
+    let seen: Arc<Mutex<Vec<usize>>> = Arc::default();
+    let mut tasks = Tasks::new();
+    for id in 0..3 {
+        let (s, s2, next) = (s.clone(), s2.clone(), Arc::clone(&next));
+        tasks.spawn(rt, threads && id % 2 == 1, move || {
+            loop {
+                let value = next.fetch_add(1, Ordering::Relaxed);
+                if value >= n {
+                    return;
+                }
+                let limit = Duration::from_micros(value as u64 % 60);
+                loop {
+                    match value % 4 {
+                        0 if s.send_timeout(value, limit).is_ok() => break,
+                        0 => {}
+                        1 => select! {
+                            send(s, value) -> v => { v.unwrap(); break }
+                            send(s2, value) -> v => { v.unwrap(); break }
+                            default(limit) => {}
+                        },
+                        2 => select! {
+                            send(s2, value) -> v => { v.unwrap(); break }
+                            recv(after(limit)) -> _ => {}
+                        },
+                        _ => {
+                            let mut list = Select::new();
+                            list.send(&s2);
+                            if let Ok(oper) = list.select_timeout(limit) {
+                                pause_sometimes(value);
+                                oper.send(&s2, value).unwrap();
+                                break;
+                            }
+                        }
+                    }
+                }
+            }
+        });
+    }
+    drop((s, s2));
+    for id in 0..3u64 {
+        let (r, r2, seen) = (r.clone(), r2.clone(), Arc::clone(&seen));
+        tasks.spawn(rt, threads && id % 2 == 0, move || {
+            let (mut r, mut r2) = (r, r2);
+            let mut mine = Vec::new();
+            let (mut closed, mut i) = (0, id);
+            while closed < 2 {
+                i += 1;
+                let limit = Duration::from_micros(i * 7 % 50);
+                match i % 3 {
+                    0 => {
+                        if let Ok(v) = r.recv_timeout(limit) {
+                            mine.push(v);
+                        }
+                    }
+                    1 => mine.extend(r2.try_recv()),
+                    _ => select! {
+                        recv(r) -> v => match v {
+                            Ok(v) => mine.push(v),
+                            Err(_) => { closed += 1; r = never() }
+                        },
+                        recv(r2) -> v => match v {
+                            Ok(v) => mine.push(v),
+                            Err(_) => { closed += 1; r2 = never() }
+                        },
+                        default(limit) => {}
+                    },
+                }
+            }
+            seen.lock().unwrap().extend(mine);
+        });
+    }
+    tasks.join();
+    let mut seen = seen.lock().unwrap();
+    seen.sort_unstable();
+    assert!(
+        seen.iter().copied().eq(0..n),
+        "{} of {n} values",
+        seen.len()
+    );
+    assert_eq!(internal::queued(&r), [0; 4]);
+    assert_eq!(internal::queued(&r2), [0; 4]);
+}
+
+fn pause_sometimes(n: usize) {
+    if n.is_multiple_of(31) {
+        pause();
+    }
+}
+
+#[test]
+fn selects_with_time_limits_lose_nothing() {
+    for procs in PROCS {
+        within_minute(|| {
+            let rt = runtime::start(procs);
+            for cap in [0, 1, 4] {
+                deadlines(&rt, cap, scale(6000), false);
+                deadlines(&rt, cap, scale(6000), true);
+            }
+        });
+    }
+}
+
+/// `WEFT_STRESS=1`: the two above for a minute.
+#[test]
+fn a_minute_of_storms() {
+    if std::env::var_os("WEFT_STRESS").is_none() {
+        return;
+    }
+    within(Duration::from_secs(150), || {
+        let start = Instant::now();
+        for round in 0.. {
+            let rt = runtime::start(PROCS[round % 4]);
+            let caps = [[0, 0], [1, 0], [0, 2], [3, 1]][round / 4 % 4];
+            storm(&rt, caps, 50_000, round % 3 == 0);
+            deadlines(&rt, caps[0], 5_000, round % 3 == 0);
+            if start.elapsed() > Duration::from_secs(60) {
+                return;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_select_never_meets_itself() {
+    everywhere(|| {
+        let (s, r) = bounded::<i32>(0);
+        for _ in 0..100 {
+            select! {
+                send(s, 1) -> _ => unreachable!(),
+                recv(r) -> _ => unreachable!(),
+                default(Duration::from_micros(50)) => {}
+            }
+            let mut list = Select::new();
+            let all = [list.send(&s), list.recv(&r), list.send(&s), list.recv(&r)];
+            assert_eq!(all, [0, 1, 2, 3]);
+            assert!(list.try_select().is_err());
+            assert!(list.select_timeout(Duration::from_micros(50)).is_err());
+        }
+        assert_eq!(internal::queued(&r), [0; 4]);
+    });
+}
+
+#[test]
+fn a_select_on_both_ends_of_a_channel_meets_others_either_way() {
+    for procs in PROCS {
+        within_minute(move || {
+            let rt = runtime::start(procs);
+            let (s, r) = bounded::<i32>(0);
+            let both = {
+                let (s, r) = (s.clone(), r.clone());
+                rt.spawn(move || {
+                    let mut seen = [0; 2];
+                    for _ in 0..200 {
+                        select! {
+                            send(s, 1) -> v => { v.unwrap(); seen[0] += 1 }
+                            recv(r) -> v => { v.unwrap(); seen[1] += 1 }
+                        }
+                    }
+                    seen
+                })
+            };
+            for i in 0..100 {
+                match i % 2 {
+                    0 => assert_eq!(r.recv_timeout(LONG), Ok(1)),
+                    _ => s.send_timeout(2, LONG).unwrap(),
+                }
+            }
+            for _ in 0..50 {
+                s.send_timeout(2, LONG).unwrap();
+            }
+            for _ in 0..50 {
+                assert_eq!(r.recv_timeout(LONG), Ok(1));
+            }
+            assert_eq!(both.join().unwrap(), [100, 100]);
+        });
+    }
+}
+
+#[test]
+fn one_channel_may_be_in_several_arms() {
+    everywhere(|| {
+        let (s, r) = unbounded::<i32>();
+        let mut counts = [0; 3];
+        for i in 0..3000 {
+            s.send(i).unwrap();
+            select! {
+                recv(r) -> v => { assert_eq!(v, Ok(i)); counts[0] += 1 }
+                recv(r) -> v => { assert_eq!(v, Ok(i)); counts[1] += 1 }
+                recv(&r) -> v => { assert_eq!(v, Ok(i)); counts[2] += 1 }
+            }
+        }
+        is_fair(&counts, "one channel");
+        let peer = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(5));
+            s.send(7).unwrap();
+        });
+        select! {
+            recv(r) -> v => assert_eq!(v, Ok(7)),
+            recv(r) -> v => assert_eq!(v, Ok(7)),
+        }
+        assert_eq!(internal::queued(&r), [0; 4]);
+        runtime::blocking(|| peer.join().unwrap());
+    });
+}
+
+#[test]
+fn many_arms_wait_at_once() {
+    for procs in [1, 2] {
+        within_minute(move || {
+            let rt = runtime::start(procs);
+            rt.run(|| {
+                for n in [15usize, 16, 17, 100] {
+                    let channels: Vec<_> = (0..n).map(|_| bounded::<usize>(0)).collect();
+                    let receivers: Vec<_> = channels.iter().map(|c| c.1.clone()).collect();
+                    let h = runtime::spawn(move || {
+                        let mut list = Select::new();
+                        receivers.iter().for_each(|r| assert!(list.recv(r) < n));
+                        let mut sum = 0;
+                        for _ in 0..n * 3 {
+                            let oper = list.select();
+                            let i = oper.index();
+                            assert_eq!(oper.recv(&receivers[i]), Ok(i));
+                            sum += i;
+                        }
+                        sum
+                    });
+                    for _ in 0..3 {
+                        for (i, (s, _)) in channels.iter().enumerate() {
+                            s.send(i).unwrap();
+                        }
+                    }
+                    assert_eq!(h.join().unwrap(), 3 * n * (n - 1) / 2);
+                    for (_, r) in &channels {
+                        assert_eq!(internal::queued(r), [0; 4]);
+                    }
+                }
+            });
+        });
+    }
+}
+
+#[test]
+fn nil_channels_are_never_ready_and_closed_ones_at_once() {
+    everywhere(|| {
+        let (s, r) = (Sender::<i32>::nil(), Receiver::<i32>::nil());
+        select! {
+            send(s, 1) -> _ => unreachable!(),
+            recv(r) -> _ => unreachable!(),
+            default(Duration::from_millis(1)) => {}
+        }
+        let mut list = Select::new();
+        assert_eq!([list.send(&s), list.recv(&r)], [0, 1]);
+        assert!(list.try_ready().is_err());
+        assert!(list.ready_timeout(Duration::from_millis(1)).is_err());
+        let (s, r) = bounded::<i32>(0);
+        assert!(s.close());
+        let mut seen = [0; 2];
+        for _ in 0..100 {
+            select! {
+                send(s, 1) -> v => { assert!(v.is_err()); seen[0] += 1 }
+                recv(r) -> v => { assert!(v.is_err()); seen[1] += 1 }
+            }
+        }
+        assert!(seen[0] > 0 && seen[1] > 0);
+    });
+}
+
+#[test]
+fn a_close_wakes_those_who_select() {
+    everywhere(|| {
+        let (s, r) = bounded::<i32>(0);
+        let (s2, r2) = bounded::<i32>(1);
+        s2.send(0).unwrap();
+        let waiting: Vec<_> = (0..6)
+            .map(|i| {
+                let (s, r, s2) = (s.clone(), r.clone(), s2.clone());
+                std::thread::spawn(move || match i % 3 {
+                    0 => select! { recv(r) -> v => v.is_err(), recv(never::<()>()) -> _ => false },
+                    1 => select! { send(s2, 1) -> v => v.is_err(), recv(never::<()>()) -> _ => false },
+                    _ => {
+                        let mut list = Select::new();
+                        assert_eq!([list.recv(&r), list.send(&s2)], [0, 1]);
+                        list.ready();
+                        drop(s);
+                        true
+                    }
+                })
+            })
+            .collect();
+        let waits = || {
+            let (a, b) = (internal::queued(&r), internal::queued(&r2));
+            a[0] == 2 && b[1] == 2 && a[2] == 2 && b[3] == 2
+        };
+        while !waits() {
+            pause();
+        }
+        s.close();
+        s2.close();
+        for h in waiting {
+            assert!(runtime::blocking(|| h.join().unwrap()));
+        }
+        assert_eq!(internal::queued(&r), [0; 4]);
+        assert_eq!(internal::queued(&r2), [0; 4]);
+    });
+}
+
+fn panic_text(f: impl FnOnce()) -> String {
+    let payload = catch_unwind(AssertUnwindSafe(f)).unwrap_err();
+    match payload.downcast_ref::<String>() {
+        Some(s) => s.clone(),
+        None => (*payload.downcast_ref::<&str>().unwrap()).to_owned(),
+    }
+}
+
+#[test]
+fn a_select_of_nothing_panics_instead_of_waiting_for_ever() {
+    within_minute(|| {
+        let ready: fn() -> usize = || Select::new().ready();
+        let select: fn() -> usize = || Select::new().select().index();
+        for f in [ready, select] {
+            let f = || assert_eq!(f(), 0);
+            assert_eq!(panic_text(f), "no operations have been added to `Select`");
+        }
+        let start = Instant::now();
+        let limit = Duration::from_millis(10);
+        assert!(Select::new().select_timeout(limit).is_err());
+        assert!(Select::new().ready_timeout(limit).is_err());
+        assert!(start.elapsed() >= 2 * limit);
+    });
+}
+
+#[test]
+fn an_operation_is_completed_by_its_own_handle_and_not_dropped() {
+    everywhere(|| {
+        let (s, r) = bounded::<i32>(1);
+        let (other, other_r) = (s.clone(), r.clone());
+        let text = panic_text(|| {
+            let mut list = Select::new();
+            list.send(&s);
+            let _ = list.select().send(&other, 1);
+        });
+        assert!(text.contains("not the sender"), "{text}");
+        // The place that was promised is free again.
+        s.try_send(1).unwrap();
+        let text = panic_text(|| {
+            let mut list = Select::new();
+            list.recv(&r);
+            let _ = list.select().recv(&other_r);
+        });
+        assert!(text.contains("not the receiver"), "{text}");
+        let text = panic_text(|| {
+            let mut list = Select::new();
+            list.send(&s);
+            drop(list.select());
+        });
+        assert!(text.contains("without completing"), "{text}");
+        s.try_send(1).unwrap();
+        assert!(s.try_send(2).is_err());
+    });
+}
+
+fn no_value(why: &str) -> i32 {
+    panic!("{why}")
+}
+
+#[test]
+fn a_receiver_whose_sender_gives_up_goes_on_waiting() {
+    everywhere(|| {
+        let (s, r) = bounded::<i32>(0);
+        // The receiver waits first: it is claimed, and let go again.
+        let r2 = r.clone();
+        let receiver = std::thread::spawn(move || r2.recv());
+        while internal::queued(&r)[0] == 0 {
+            pause();
+        }
+        let text = panic_text(|| select! { send(s, no_value("no value")) -> _ => {} });
+        assert_eq!(text, "no value");
+        while internal::queued(&r)[0] == 0 {
+            pause();
+        }
+        s.send(1).unwrap();
+        assert_eq!(runtime::blocking(|| receiver.join().unwrap()), Ok(1));
+
+        // The select waits first: the receiver waits for its value, in vain.
+        let s2 = s.clone();
+        let sender = std::thread::spawn(move || {
+            let text = panic_text(|| {
+                select! { send(s2, no_value("none")) -> _ => {}, recv(never::<()>()) -> _ => {} }
+            });
+            s2.send(2).unwrap();
+            text
+        });
+        while internal::queued(&r)[1] == 0 {
+            pause();
+        }
+        assert_eq!(r.recv(), Ok(2));
+        assert_eq!(runtime::blocking(|| sender.join().unwrap()), "none");
+        assert_eq!(internal::queued(&r), [0; 4]);
+    });
+}
+
+#[test]
+fn a_promised_place_goes_to_the_next_if_it_is_not_used() {
+    everywhere(|| {
+        let (s, r) = bounded::<i32>(1);
+        let mut list = Select::new();
+        list.send(&s);
+        let oper = list.select();
+        assert!(s.try_send(0).is_err(), "the place is promised");
+        let s2 = s.clone();
+        let sender = std::thread::spawn(move || s2.send(1).unwrap());
+        while internal::queued(&r)[1] == 0 {
+            pause();
+        }
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(oper))).is_err());
+        runtime::blocking(|| sender.join().unwrap());
+        assert_eq!(r.recv(), Ok(1));
+
+        // A receiver that comes meanwhile gets the value directly.
+        let oper = list.select();
+        let r2 = r.clone();
+        let receiver = std::thread::spawn(move || r2.recv());
+        while internal::queued(&r)[0] == 0 {
+            pause();
+        }
+        oper.send(&s, 2).unwrap();
+        assert_eq!(runtime::blocking(|| receiver.join().unwrap()), Ok(2));
+
+        // And when it is closed meanwhile, the value comes back.
+        let oper = list.select();
+        s.close();
+        assert_eq!(oper.send(&s, 3).unwrap_err().into_inner(), 3);
+    });
+}
+
+#[test]
+fn a_receive_that_does_not_wait_meets_a_select_that_does() {
+    everywhere(|| {
+        let (s, r) = bounded::<usize>(0);
+        let n = scale(1000);
+        let sender = std::thread::spawn(move || {
+            for i in 0..n {
+                select! {
+                    send(s, { pause_sometimes(i); i }) -> v => v.unwrap(),
+                    recv(never::<()>()) -> _ => unreachable!(),
+                }
+            }
+        });
+        let mut next = 0;
+        while next < n {
+            let value = match next % 3 {
+                0 => r.try_recv().ok(),
+                1 => select! { recv(r) -> v => v.ok(), default => None },
+                _ => r.recv_timeout(Duration::from_micros(20)).ok(),
+            };
+            match value {
+                Some(v) => {
+                    assert_eq!(v, next);
+                    next += 1;
+                }
+                None => pause(),
+            }
+        }
+        runtime::blocking(|| sender.join().unwrap());
+    });
+}
+
+#[test]
+fn those_who_watch_are_woken_by_all_that_makes_ready() {
+    everywhere(|| {
+        type Make = fn(&Sender<i32>, &Receiver<i32>) -> Option<std::thread::JoinHandle<()>>;
+        // Capacity, what is in it, whether the watcher receives, and what makes it ready.
+        let cases: [(usize, usize, bool, Make); 9] = [
+            (1, 0, true, |s, _| {
+                s.send(1).unwrap();
+                None
+            }),
+            (0, 0, true, |s, _| {
+                let s = s.clone();
+                Some(std::thread::spawn(move || {
+                    let _ = s.send_timeout(1, Duration::from_millis(300));
+                }))
+            }),
+            (0, 0, true, |s, _| {
+                let s = s.clone();
+                Some(std::thread::spawn(
+                    move || select! { send(s, 1) -> _ => {}, default(Duration::from_millis(300)) => {} },
+                ))
+            }),
+            (1, 0, true, |s, _| {
+                s.close();
+                None
+            }),
+            (1, 0, true, |s, _| {
+                select! { send(s, 1) -> v => v.unwrap() }
+                None
+            }),
+            (1, 1, false, |_, r| {
+                r.recv().unwrap();
+                None
+            }),
+            (0, 0, false, |_, r| {
+                let r = r.clone();
+                Some(std::thread::spawn(move || {
+                    let _ = r.recv_timeout(Duration::from_millis(300));
+                }))
+            }),
+            (0, 0, false, |_, r| {
+                let r = r.clone();
+                Some(std::thread::spawn(
+                    move || select! { recv(r) -> _ => {}, default(Duration::from_millis(300)) => {} },
+                ))
+            }),
+            (1, 1, false, |s, _| {
+                s.close();
+                None
+            }),
+        ];
+        for (cap, len, receives, make) in cases {
+            let (s, r) = bounded::<i32>(cap);
+            (0..len).for_each(|_| s.send(0).unwrap());
+            let watchers: Vec<_> = (0..3)
+                .map(|_| {
+                    let (s, r) = (s.clone(), r.clone());
+                    std::thread::spawn(move || {
+                        let mut list = Select::new();
+                        match receives {
+                            true => list.recv(&r),
+                            false => list.send(&s),
+                        };
+                        list.ready_timeout(LONG).is_ok()
+                    })
+                })
+                .collect();
+            while internal::queued(&r)[2 + usize::from(!receives)] < 3 {
+                pause();
+            }
+            let peer = make(&s, &r);
+            for h in watchers {
+                assert!(runtime::blocking(|| h.join().unwrap()));
+            }
+            if let Some(peer) = peer {
+                runtime::blocking(|| peer.join().unwrap());
+            }
+            assert_eq!(internal::queued(&r), [0; 4]);
+        }
+    });
+}
+
+#[test]
+fn goroutines_in_a_select_end_with_their_runtime() {
+    for procs in PROCS {
+        within_minute(move || {
+            let alive = Alive::default();
+            let (s, r) = bounded::<i32>(0);
+            let rt = runtime::start(procs);
+            for i in 0..40 {
+                let (s, r, token) = (s.clone(), r.clone(), alive.token());
+                rt.spawn(move || {
+                    let _token = token;
+                    let idle = bounded::<i32>(0);
+                    match i % 5 {
+                        0 => select! { recv(r) -> _ => {}, recv(idle.1) -> _ => {} },
+                        1 => select! { recv(idle.1) -> _ => {}, recv(after(LONG)) -> _ => {} },
+                        2 => select! { send(idle.0, 1) -> _ => {}, recv(never::<()>()) -> _ => {} },
+                        3 => {
+                            let mut list = Select::new();
+                            assert_eq!([list.recv(&r), list.send(&idle.0)], [0, 1]);
+                            list.ready();
+                        }
+                        // A value that never comes, for a receiver that waits for it.
+                        _ => select! {
+                            send(s, idle.1.recv().unwrap()) -> _ => {},
+                            recv(idle.1) -> _ => {},
+                        },
+                    }
+                    unreachable!("nothing becomes ready");
+                });
+            }
+            // Some meet each other: receivers with selects whose value never comes.
+            assert!(eventually(|| alive.count() == 40));
+            std::thread::sleep(Duration::from_millis(30));
+            rt.shutdown();
+            assert_eq!(alive.count(), 0);
+            assert_eq!(internal::queued(&r), [0; 4]);
+        });
+    }
+}
+
+#[test]
+fn a_timeout_ends_a_select() {
+    everywhere(|| {
+        let (s, r) = bounded::<i32>(0);
+        for _ in 0..20 {
+            let limit = Duration::from_millis(1);
+            let ended = runtime::time::timeout(limit, || {
+                select! { recv(r) -> _ => {}, send(s, 1) -> _ => {}, recv(after(LONG)) -> _ => {} }
+            });
+            assert!(ended.is_err());
+            assert!(runtime::time::timeout(limit, || r.recv()).is_err());
+            assert!(runtime::time::timeout(limit, || never::<()>().recv()).is_err());
+            assert_eq!(internal::queued(&r), [0; 4]);
+        }
+    });
+}
