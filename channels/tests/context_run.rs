@@ -46,11 +46,12 @@ fn every_wait_is_cut_short_and_destructors_run() {
     everywhere(|| {
         let alive = Alive::default();
         let (tx, rx) = channels::bounded::<i32>(0);
-        let waits: [&dyn Fn(); 4] = [
+        let waits: [&dyn Fn(); 5] = [
             &|| _ = rx.recv(),
             &|| _ = tx.send(1),
             &|| sleep(HOUR),
             &|| _ = go!(|| sleep(10 * MS)).join(),
+            &|| _ = channels::Receiver::<i32>::nil().recv(),
         ];
         for wait in waits {
             let result = soon().run(|| {
