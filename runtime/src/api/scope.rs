@@ -78,16 +78,18 @@ where
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     let asked = scope.wait();
     me.leave_frame(&frame);
+    let failed = scope.state.has_failed();
+    if let Some(request) = asked.filter(|r| *r != Request::None && !frame.is(r)) {
+        let ended = matches!(&result, Err(payload) if !frame.is_mine(&**payload));
+        if !ended && !failed && !std::thread::panicking() {
+            unwind(request);
+        }
+        // It unwinds for something else, which may be caught before the request is met.
+        me.put_back(&request);
+    }
     match result {
         Err(payload) if !frame.is_mine(&*payload) => resume_unwind(payload),
-        _ if scope.state.has_failed() => {
-            panic!("a goroutine of the scope panicked, and nobody joined it")
-        }
-        _ if asked.is_some_and(|r| r != Request::None && !frame.is(&r))
-            && !std::thread::panicking() =>
-        {
-            unwind(asked.unwrap_or(Request::None))
-        }
+        _ if failed => panic!("a goroutine of the scope panicked, and nobody joined it"),
         // On a goroutine the caller itself is being stopped, and ends at its next wait.
         _ if scope.state.was_cut_short() && crate::m::current().is_null() => {
             panic!("a goroutine of the scope was cancelled: the runtime was shut down meanwhile")

@@ -22,6 +22,9 @@
 //! taken it before it began this episode, so the claim interrupts no wait that comes after the one
 //! that was meant. If the waiter has taken it since, the claim fails on the number.
 //!
+//! A waiter that unwinds already, for something else, takes nothing: its waits in destructors end at
+//! once, and if that unwinding is caught, its next wait meets the request.
+//!
 //! # Frames
 //!
 //! A frame is a piece of a waiter's stack that can be told to end: `timeout`, a scope. Frames nest,
@@ -184,6 +187,22 @@ impl Parker {
             return Request::Frame(frame.id);
         }
         Request::None
+    }
+
+    /// Asks again for what [`Parker::take_request`] gave, and what was not done. Its own.
+    pub(crate) fn put_back(&self, request: &Request) {
+        match *request {
+            Request::None => {}
+            Request::Cancel => self.request_cancel(),
+            Request::Frame(id) => {
+                if let Some(frame) = self.frames().find(|f| f.id == id) {
+                    // Relaxed: both are read by the waiter itself, and by interrupters that
+                    // claim it armed.
+                    frame.state.store(FIRED, Ordering::Relaxed);
+                    self.requests.fetch_or(FRAME, Ordering::Release);
+                }
+            }
+        }
     }
 
     /// Takes the FRAME bit for the outermost frame that was told to end.

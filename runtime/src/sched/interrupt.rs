@@ -78,11 +78,11 @@ fn me_and_stopping() -> (&'static Parker, bool) {
 /// A wait has ended with `Token::INTERRUPTED`: unwinds the caller, or returns if it unwinds already.
 #[cold]
 pub(crate) fn interrupted() {
+    if std::thread::panicking() {
+        return; // the request stands: what unwinds may be caught before it is met
+    }
     let (parker, stopping) = me_and_stopping();
     let request = parker.take_request();
-    if std::thread::panicking() {
-        return;
-    }
     debug_assert!(
         stopping || request != Request::None,
         "interrupted for nothing"
@@ -91,7 +91,7 @@ pub(crate) fn interrupted() {
 }
 
 /// Takes what was asked of the caller, without unwinding for it. For a wait that has to see to
-/// something first.
+/// something first, and then unwinds, or puts it back.
 pub(crate) fn take_request() -> Request {
     me().take_request()
 }
