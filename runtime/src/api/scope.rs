@@ -76,6 +76,10 @@ where
         scope.state.set_frame(me, &frame);
     }
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
+    if matches!(&result, Err(payload) if interrupt::is_unwind(&**payload)) {
+        // A cancel, the end of an outer frame, or a shutdown met a wait of f itself.
+        scope.cancel_once();
+    }
     let asked = scope.wait();
     me.leave_frame(&frame);
     let failed = scope.state.has_failed();
@@ -126,6 +130,13 @@ impl<'scope> Scope<'scope, '_> {
         self.state.cancel();
     }
 
+    /// Cancels them, unless a failure has: asked twice, they would be disturbed in destructors.
+    fn cancel_once(&self) {
+        if !self.state.has_failed() {
+            self.state.cancel();
+        }
+    }
+
     /// Waits until all goroutines have ended. If the wait was interrupted: by what, to be seen to
     /// afterwards.
     fn wait(&self) -> Option<Request> {
@@ -151,7 +162,7 @@ impl<'scope> Scope<'scope, '_> {
             if token == Token::INTERRUPTED {
                 self.state.forget_parent();
                 asked = Some(take_request());
-                self.state.cancel();
+                self.cancel_once();
                 interrupt = Interrupt::Forbidden;
             }
         }

@@ -75,6 +75,11 @@ fn me_and_stopping() -> (&'static Parker, bool) {
     }
 }
 
+/// Whether this is what `unwind` unwinds with, and not a panic.
+pub(crate) fn is_unwind(payload: &(dyn std::any::Any + Send)) -> bool {
+    payload.is::<Unwind>() || payload.is::<FrameUnwind>()
+}
+
 /// A wait has ended with `Token::INTERRUPTED`: unwinds the caller, or returns if it unwinds already.
 #[cold]
 pub(crate) fn interrupted() {
