@@ -85,7 +85,7 @@ impl World {
     fn new() -> Arc<World> {
         let action = Action::Call {
             call: Some(Box::new(|| ())),
-            again: false,
+            due: 0,
             handle: true,
         };
         Arc::new(World {

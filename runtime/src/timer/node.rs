@@ -13,8 +13,8 @@
 //! *earlier* time gets a new number and a new entry, and the old one is void. So stopping a timer,
 //! or putting it off again and again (an idle timeout), touches no heap.
 //!
-//! What a timer does belongs to the node only while somebody could make it do it: it is armed, or has
-//! a handle. So an entry that is thrown away never drops anything of the user's.
+//! What a timer does belongs to the node only while somebody could make it do it: it is armed, or
+//! due, or has a handle. So an entry that is thrown away never drops anything of the user's.
 
 use super::Nanos;
 use crate::g::interrupt::Frame;
@@ -63,8 +63,9 @@ pub(crate) enum Action {
     Call {
         /// `None` while it is being made.
         call: Option<Call>,
-        /// Whether the time has come again meanwhile.
-        again: bool,
+        /// How often it is to be made: its time has come, and it has not returned since. As long
+        /// as this is not zero, there is a goroutine for it.
+        due: u32,
         /// Whether somebody can set the timer anew.
         handle: bool,
     },
@@ -166,9 +167,9 @@ impl Node {
         let mut state = self.state.lock();
         let armed = state.armed.is_some();
         match &mut state.action {
-            Action::Call { call, handle, .. } => {
+            Action::Call { call, due, handle } => {
                 *handle = false;
-                if armed { None } else { call.take() }
+                if armed || *due > 0 { None } else { call.take() }
             }
             _ => None,
         }
@@ -198,12 +199,11 @@ impl Node {
         }
         match &mut state.action {
             Action::None => Fired::Nothing,
-            Action::Call { call, again, .. } => {
-                if call.is_some() {
-                    Fired::Call
-                } else {
-                    *again = true; // whoever makes the call sees it
-                    Fired::Nothing
+            Action::Call { due, .. } => {
+                *due += 1;
+                match *due {
+                    1 => Fired::Call,
+                    _ => Fired::Nothing, // the goroutine that is there sees it
                 }
             }
             Action::Frame(parker, frame) => {
@@ -223,16 +223,12 @@ impl Node {
             f();
             let mut state = self.state.lock();
             let armed = state.armed.is_some();
-            let Action::Call {
-                call,
-                again,
-                handle,
-            } = &mut state.action
-            else {
+            let Action::Call { call, due, handle } = &mut state.action else {
                 return;
             };
             taken = None;
-            if std::mem::take(again) {
+            *due -= 1;
+            if *due > 0 {
                 taken = Some(f);
             } else if *handle || armed {
                 *call = Some(f);

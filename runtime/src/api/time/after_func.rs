@@ -37,7 +37,7 @@ where
 {
     let action = Action::Call {
         call: Some(Box::new(f)),
-        again: false,
+        due: 0,
         handle: true,
     };
     let node = Arc::new(Node::new(action, Location::caller()));
