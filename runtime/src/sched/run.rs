@@ -187,23 +187,26 @@ impl Sched {
         };
         let interruptible = g.parker.interruptible.load(Ordering::Relaxed);
         g.status.waiting();
-        // Who finds g by a walk and claims it waits until `committing` is null again, so the
-        // frame that `data` points to stays until commit has returned. The store is ordered
-        // before `arm` by the Release there.
-        m.committing
-            .store(ptr::from_ref(g).cast_mut(), Ordering::Relaxed);
-        let armed = match unusual {
-            Some(Unusual { open: true, .. }) => g.parker.arm_open(waiter),
-            _ => {
-                g.parker.arm(waiter);
-                true
-            }
+        let (armed, keep) = if let Some(Unusual { open: true, .. }) = unusual {
+            // Published and claimable already, by somebody who does not wait for `committing`: the
+            // frame that `data` points to stays as long as nobody finds g armed.
+            // SAFETY: the goroutine put the two there together, for this call.
+            let keep = unsafe { commit(data) };
+            (g.parker.arm_open(waiter), keep)
+        } else {
+            // Who finds g by a walk and claims it waits until `committing` is null again, so the
+            // frame that `data` points to stays until commit has returned. The store is ordered
+            // before `arm` by the Release there.
+            m.committing
+                .store(ptr::from_ref(g).cast_mut(), Ordering::Relaxed);
+            g.parker.arm(waiter);
+            // SAFETY: as above. From here on g may be running on another M: only `waiter` may be
+            // used.
+            let keep = unsafe { commit(data) };
+            // Release: pairs with the Acquire of the walker that waits for it.
+            m.committing.store(ptr::null_mut(), Ordering::Release);
+            (true, keep)
         };
-        // SAFETY: the goroutine put the two there together, for this call. From here on g may be
-        // running on another M: only `waiter` may be used.
-        let keep = unsafe { commit(data) };
-        // Release: pairs with the Acquire of the walker that waits for it.
-        m.committing.store(ptr::null_mut(), Ordering::Release);
         // Pairs with the heavy fence of a shutdown: either it finds g armed, or we see its phase.
         light_fence();
         if !armed {
