@@ -10,6 +10,7 @@ use crate::m::{M, current};
 use crate::sync::atomic::AtomicU64;
 use crate::sync::{Backoff, Ordering, heavy_fence};
 use std::ptr;
+use std::time::Instant;
 
 /// Asks a goroutine to end by a cancel: its present or next wait unwinds it.
 ///
@@ -105,6 +106,10 @@ pub(crate) fn take_request() -> Request {
 /// without having waited.
 pub(crate) fn unwind_if_asked() {
     let (parker, stopping) = me_and_stopping();
+    if parker.kind() == Kind::Thread && parker.next_frame_end().is_some() {
+        // Nobody else tells its frames.
+        parker.fire_frames(Instant::now());
+    }
     if (stopping || parker.is_requested()) && !std::thread::panicking() {
         let request = parker.take_request();
         if stopping || request != Request::None {
