@@ -161,6 +161,16 @@ impl Node {
         self.state.lock().armed.take().is_some()
     }
 
+    /// The entry with this number will never come up: its heap is gone, or there is none. The timer is
+    /// not armed any more, and the next `set` adds another entry.
+    pub(crate) fn lose_entry(&self, number: u32) {
+        let mut state = self.state.lock();
+        if state.entry.is_some_and(|(n, _)| n == number) {
+            self.forget_entry(&mut state);
+            state.armed = None;
+        }
+    }
+
     /// The handle goes, and with it the way to set the timer anew. What the timer would do is
     /// returned if it never will, to be dropped by the caller.
     pub(crate) fn handle_gone(&self) -> Option<Call> {

@@ -58,10 +58,13 @@ fn arm(node: &Arc<Node>, d: Duration) -> bool {
                 drop(window);
                 match default_sched() {
                     Some(sched) => Sched::add_timer_outside(&sched, when, target),
-                    None => panic!(
-                        "no runtime runs: a function can be called later from a plain thread only \
-                         while there is one (keep what runtime::start returned)"
-                    ),
+                    None => {
+                        node.lose_entry(number);
+                        panic!(
+                            "no runtime runs: a function can be called later from a plain thread \
+                             only while there is one (keep what runtime::start returned)"
+                        )
+                    }
                 }
             }
         }
