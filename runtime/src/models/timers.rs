@@ -88,8 +88,7 @@ impl World {
         let calls = Arc::clone(&fired);
         let action = Action::Call {
             call: Some(Box::new(move || _ = calls.fetch_add(1, Relaxed))),
-            due: false,
-            again: false,
+            due: 0,
             handle: true,
         };
         Arc::new(World {

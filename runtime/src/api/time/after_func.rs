@@ -65,8 +65,7 @@ where
     }
     let action = Action::Call {
         call: Some(Box::new(f)),
-        due: false,
-        again: false,
+        due: 0,
         handle: true,
     };
     let when = time_of(d);
@@ -92,7 +91,10 @@ fn add(node: &Arc<Node>, when: Nanos, number: u32, sched: impl FnOnce() -> Optio
     let window = Window::enter_quietly();
     if let Err(target) = window.add_timer(when, target) {
         drop(window);
-        let sched = sched().unwrap_or_else(|| panic!("{NO_RUNTIME}"));
+        let Some(sched) = sched() else {
+            node.lose_entry(number);
+            panic!("{NO_RUNTIME}");
+        };
         Sched::add_timer_outside(&sched, when, target);
     }
 }
