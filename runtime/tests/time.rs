@@ -176,32 +176,6 @@ fn calls_come_once_and_stopped_ones_never() {
 }
 
 #[test]
-fn a_call_can_be_put_off_repeated_and_made_from_threads() {
-    within_minute(|| {
-        let rt = runtime::start(2);
-        let calls = Arc::new(AtomicUsize::new(0));
-        let c = calls.clone();
-        let start = Instant::now();
-        let t = after_func(5 * MS, move || {
-            c.fetch_add(1, Ordering::Relaxed);
-        });
-        for _ in 0..10 {
-            t.reset(20 * MS);
-            std::thread::sleep(MS);
-        }
-        assert!(eventually(|| calls.load(Ordering::Relaxed) == 1));
-        assert!(start.elapsed() >= 20 * MS);
-        assert!(!t.reset(MS), "it had been made");
-        assert!(eventually(|| calls.load(Ordering::Relaxed) == 2));
-        assert!(!t.stop());
-        assert!(!t.reset(HOUR));
-        assert!(t.reset(MS), "to an earlier time");
-        assert!(eventually(|| calls.load(Ordering::Relaxed) == 3));
-        drop(rt);
-    });
-}
-
-#[test]
 fn what_a_call_captures_is_dropped_once_whatever_becomes_of_it() {
     struct Count(Arc<AtomicUsize>);
     impl Drop for Count {
