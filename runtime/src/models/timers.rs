@@ -73,7 +73,8 @@ struct World {
     node: Node,
     /// The entries of the heap: number and time.
     heap: Mutex<Vec<(u32, u64)>>,
-    fired: Count,
+    /// Calls that were made.
+    fired: Arc<Count>,
 }
 
 // SAFETY: all of it is atomic or locked.
@@ -83,15 +84,20 @@ unsafe impl Sync for World {}
 
 impl World {
     fn new() -> Arc<World> {
+        let fired = Arc::new(Count::new(0));
+        let made = fired.clone();
+        let call = move || {
+            made.fetch_add(1, Relaxed);
+        };
         let action = Action::Call {
-            call: Some(Box::new(|| ())),
+            call: Some(Box::new(call)),
             due: 0,
             handle: true,
         };
         Arc::new(World {
             node: Node::new(action, std::panic::Location::caller()),
             heap: Mutex::new(Vec::new()),
-            fired: Count::new(0),
+            fired,
         })
     }
 
@@ -115,9 +121,7 @@ impl World {
             };
             match self.node.fire(due.0, now, |_, _| unreachable!()) {
                 Fired::Later(when) => self.heap.lock().push((due.0, when)),
-                Fired::Call => {
-                    self.fired.fetch_add(1, Relaxed);
-                }
+                Fired::Call => self.node.run(), // by a goroutine of its own
                 Fired::Nothing => {}
                 Fired::Frame => unreachable!(),
             }
