@@ -372,3 +372,59 @@ fn a_million_timers_are_kept() {
         });
     });
 }
+
+#[test]
+fn a_call_that_is_due_is_made_though_its_handle_is_dropped_first() {
+    within_minute(|| {
+        let rt = runtime::start(1);
+        let calls = Arc::new(AtomicUsize::new(0));
+        let c = calls.clone();
+        let made = calls.clone();
+        rt.run(move || {
+            let handles: Vec<AfterFunc> = (0..100)
+                .map(|_| {
+                    let c = c.clone();
+                    after_func(Duration::ZERO, move || {
+                        c.fetch_add(1, Ordering::SeqCst);
+                    })
+                })
+                .collect();
+            // All have come up when the first is made; the others are behind us in the queue.
+            while made.load(Ordering::SeqCst) == 0 {
+                runtime::yield_now();
+            }
+            drop(handles);
+        });
+        assert!(
+            eventually(|| calls.load(Ordering::SeqCst) == 100),
+            "{} of 100 calls were made",
+            calls.load(Ordering::SeqCst)
+        );
+    });
+}
+
+#[test]
+fn a_call_whose_time_comes_again_before_it_begins_is_made_twice() {
+    within_minute(|| {
+        let rt = runtime::start(1);
+        let (first, calls) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (f, c) = (first.clone(), calls.clone());
+        rt.run(move || {
+            let f2 = f.clone();
+            let _first = after_func(Duration::ZERO, move || {
+                f2.fetch_add(1, Ordering::SeqCst);
+            });
+            let t = after_func(Duration::ZERO, move || {
+                c.fetch_add(1, Ordering::SeqCst);
+                sleep(20 * MS);
+            });
+            while f.load(Ordering::SeqCst) == 0 {
+                runtime::yield_now();
+            }
+            // It has come up, and its goroutine is behind us in the queue.
+            assert!(!t.reset(Duration::ZERO));
+            sleep(200 * MS);
+        });
+        assert_eq!(calls.load(Ordering::SeqCst), 2);
+    });
+}
