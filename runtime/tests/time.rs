@@ -176,32 +176,6 @@ fn calls_come_once_and_stopped_ones_never() {
 }
 
 #[test]
-fn a_call_can_be_put_off_repeated_and_made_from_threads() {
-    within_minute(|| {
-        let rt = runtime::start(2);
-        let calls = Arc::new(AtomicUsize::new(0));
-        let c = calls.clone();
-        let start = Instant::now();
-        let t = after_func(5 * MS, move || {
-            c.fetch_add(1, Ordering::Relaxed);
-        });
-        for _ in 0..10 {
-            t.reset(20 * MS);
-            std::thread::sleep(MS);
-        }
-        assert!(eventually(|| calls.load(Ordering::Relaxed) == 1));
-        assert!(start.elapsed() >= 20 * MS);
-        assert!(!t.reset(MS), "it had been made");
-        assert!(eventually(|| calls.load(Ordering::Relaxed) == 2));
-        assert!(!t.stop());
-        assert!(!t.reset(HOUR));
-        assert!(t.reset(MS), "to an earlier time");
-        assert!(eventually(|| calls.load(Ordering::Relaxed) == 3));
-        drop(rt);
-    });
-}
-
-#[test]
 fn what_a_call_captures_is_dropped_once_whatever_becomes_of_it() {
     struct Count(Arc<AtomicUsize>);
     impl Drop for Count {
@@ -429,4 +403,60 @@ fn calls_whose_handle_is_dropped_at_once_are_made() {
             assert!(eventually(all), "{made:?} of {}", 2 * n);
         });
     }
+}
+
+#[test]
+fn a_call_that_is_due_is_made_though_its_handle_is_dropped_first() {
+    within_minute(|| {
+        let rt = runtime::start(1);
+        let calls = Arc::new(AtomicUsize::new(0));
+        let c = calls.clone();
+        let made = calls.clone();
+        rt.run(move || {
+            let handles: Vec<AfterFunc> = (0..100)
+                .map(|_| {
+                    let c = c.clone();
+                    after_func(Duration::ZERO, move || {
+                        c.fetch_add(1, Ordering::SeqCst);
+                    })
+                })
+                .collect();
+            // All have come up when the first is made; the others are behind us in the queue.
+            while made.load(Ordering::SeqCst) == 0 {
+                runtime::yield_now();
+            }
+            drop(handles);
+        });
+        assert!(
+            eventually(|| calls.load(Ordering::SeqCst) == 100),
+            "{} of 100 calls were made",
+            calls.load(Ordering::SeqCst)
+        );
+    });
+}
+
+#[test]
+fn a_call_whose_time_comes_again_before_it_begins_is_made_twice() {
+    within_minute(|| {
+        let rt = runtime::start(1);
+        let (first, calls) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (f, c) = (first.clone(), calls.clone());
+        rt.run(move || {
+            let f2 = f.clone();
+            let _first = after_func(Duration::ZERO, move || {
+                f2.fetch_add(1, Ordering::SeqCst);
+            });
+            let t = after_func(Duration::ZERO, move || {
+                c.fetch_add(1, Ordering::SeqCst);
+                sleep(20 * MS);
+            });
+            while f.load(Ordering::SeqCst) == 0 {
+                runtime::yield_now();
+            }
+            // It has come up, and its goroutine is behind us in the queue.
+            assert!(!t.reset(Duration::ZERO));
+            sleep(200 * MS);
+        });
+        assert_eq!(calls.load(Ordering::SeqCst), 2);
+    });
 }

@@ -128,6 +128,61 @@ fn a_frame_that_ends_takes_its_request_with_it() {
     });
 }
 
+/// Two frames are told at once, one of them twice, while the waiter takes what is asked: nothing is
+/// left when it has left both, so no later wait is interrupted for nothing.
+#[test]
+fn frames_that_are_told_together_leave_nothing_behind() {
+    struct Frames {
+        parker: Parker,
+        outer: Frame,
+        inner: Frame,
+    }
+    // SAFETY: all of it is atomic but the links, which are the waiter's.
+    unsafe impl Send for Frames {}
+    // SAFETY: as above.
+    unsafe impl Sync for Frames {}
+
+    check(4, || {
+        let mut f = Arc::new(Frames {
+            parker: Parker::new(Kind::Thread),
+            outer: Frame::new(1, None),
+            inner: Frame::new(2, None),
+        });
+        {
+            let f = Arc::get_mut(&mut f).expect("not shared yet");
+            // SAFETY: both stay in the Arc until the end of the model, and are left below.
+            unsafe {
+                f.parker.enter_frame(&mut f.outer);
+                f.parker.enter_frame(&mut f.inner);
+            }
+        }
+        let tellers = [1, 2].map(|n| {
+            let f = f.clone();
+            loom::thread::spawn(move || {
+                if n == 2 {
+                    f.parker.request_frame(&f.inner);
+                }
+                f.parker.request_frame(&f.outer);
+            })
+        });
+        let taken = match f.parker.is_requested() {
+            true => f.parker.take_request(),
+            false => Request::None,
+        };
+        for t in tellers {
+            t.join().unwrap();
+        }
+        f.parker.leave_frame(&f.inner);
+        if taken != Request::Frame(1) {
+            assert!(f.parker.is_requested(), "the outer one is still to come");
+            assert_eq!(f.parker.take_request(), Request::Frame(1));
+        }
+        assert!(!f.parker.is_requested());
+        f.parker.leave_frame(&f.outer);
+        assert!(!f.parker.is_requested());
+    });
+}
+
 /// A wait that is open to claims before it parks: the claim comes before or after the park, and is
 /// never lost; the claimer has to make it ready in the second case only.
 #[test]

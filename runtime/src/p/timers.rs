@@ -24,8 +24,10 @@ pub(crate) struct Timers {
     len: AtomicU32,
     lock: Lock,
     heap: UnsafeCell<Heap>,
-    /// Picks until the clock is looked at, and picks between two looks. The owner's.
-    countdown: Cell<u32>,
+    /// Picks until the clock is looked at. Written by the owner, and by the monitor, which sets it
+    /// to 0.
+    countdown: AtomicU32,
+    /// Picks between two looks. The owner's.
     stride: Cell<u32>,
     last_look: Cell<Nanos>,
     /// The owner has added one that is due before all others here: it is not yet sure that an idle
@@ -43,7 +45,7 @@ impl Timers {
             len: AtomicU32::new(0),
             lock: Lock::biased_to(Some(slot)),
             heap: UnsafeCell::new(Heap::new()),
-            countdown: Cell::new(0),
+            countdown: AtomicU32::new(0),
             stride: Cell::new(1),
             last_look: Cell::new(0),
             news: Cell::new(false),
@@ -123,11 +125,18 @@ impl Timers {
     /// Whether the owner, who has timers and is about to pick, shall look at the clock.
     #[inline]
     pub(crate) fn wants_look(&self) -> bool {
-        let left = self.countdown.get();
+        let left = self.countdown.load(Ordering::Relaxed);
         if left > 0 {
-            self.countdown.set(left - 1);
+            self.countdown.store(left - 1, Ordering::Relaxed);
         }
         left == 0
+    }
+
+    /// The monitor has seen that a timer is due: the owner shall look at its next pick. Picks that
+    /// become slow all at once would else be up to [`STRIDE_MAX`] before the clock is looked at.
+    pub(crate) fn look_soon(&self) {
+        // Relaxed: a hint. One that is lost to the owner's own count is given again.
+        self.countdown.store(0, Ordering::Relaxed);
     }
 
     /// The owner has looked at the clock: sets the pace, so that quick picks pay little, and
@@ -142,6 +151,6 @@ impl Timers {
             self.stride.get()
         };
         self.stride.set(stride);
-        self.countdown.set(stride - 1);
+        self.countdown.store(stride - 1, Ordering::Relaxed);
     }
 }

@@ -153,6 +153,10 @@ impl Sched {
             if stopping {
                 m.handshake.request();
             }
+            let due = p.timers.next() <= now;
+            if due {
+                p.timers.look_soon();
+            }
             let tick = p.schedtick.load(Ordering::Relaxed);
             if tick != seen.tick {
                 seen.tick = tick;
@@ -161,7 +165,6 @@ impl Sched {
                 continue;
             }
             let global = self.global_len.load(Ordering::Relaxed) > 0;
-            let due = p.timers.next() <= now;
             if p.runq.len() == 0 && !global && !due {
                 continue;
             }
