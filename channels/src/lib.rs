@@ -38,11 +38,16 @@
 //! [`Receiver::nil`]) which block for ever, both from Go; and receivers of timers and of whatever
 //! implements [`Source`](runtime::park::Source).
 //!
+//! On top of channels: [contexts](context) and [groups](errgroup), as in Go's `context` and
+//! `golang.org/x/sync/errgroup`.
+//!
 //! The structure is Go's `hchan`: a lock, a ring of slots, and two queues of waiters who live on
 //! the stacks of those who wait. docs/channels.md and docs/select.md tell it.
 
 mod buffer;
+pub mod context;
 mod ends;
+pub mod errgroup;
 mod error;
 mod hchan;
 mod head;
@@ -54,6 +59,7 @@ mod sender;
 mod source;
 mod waitq;
 
+pub use context::Context;
 pub use error::{
     ReadyTimeoutError, RecvError, RecvTimeoutError, SelectTimeoutError, SendError,
     SendTimeoutError, TryReadyError, TryRecvError, TrySelectError, TrySendError,

@@ -15,6 +15,7 @@
 //! ```
 
 pub mod from_asyncio;
+pub mod from_go;
 pub mod pipeline;
 pub mod prime_sieve;
 pub mod skynet;

@@ -183,6 +183,7 @@ fn every_program_explains_itself() {
     for program in [
         env!("CARGO_BIN_EXE_hello_channel"),
         env!("CARGO_BIN_EXE_copy_semantics"),
+        env!("CARGO_BIN_EXE_go_tour"),
         env!("CARGO_BIN_EXE_pipeline"),
         env!("CARGO_BIN_EXE_prime_sieve"),
         env!("CARGO_BIN_EXE_skynet"),

@@ -108,6 +108,7 @@ mod models;
 mod exports {
     pub use crate::api::builder::{Builder, DEFAULT_MAX_THREADS, start};
     pub use crate::api::calls::{OsThreadGuard, blocking, lock_os_thread, yield_now};
+    pub use crate::api::cancellable::{Cancelled, Canceller, cancellable};
     #[doc(hidden)]
     pub use crate::api::join::spawn_named as __spawn_named;
     pub use crate::api::join::{Goroutine, JoinHandle, current, spawn};

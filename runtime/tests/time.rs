@@ -398,3 +398,35 @@ fn a_million_timers_are_kept() {
         });
     });
 }
+
+#[test]
+fn calls_whose_handle_is_dropped_at_once_are_made() {
+    for procs in support::PROCS {
+        within_minute(move || {
+            let rt = runtime::start(procs);
+            let made = Arc::new(AtomicUsize::new(0));
+            let n = scale(20_000);
+            let made_here = made.clone();
+            // Handles are dropped at all times: before the call is due, when it is, and later.
+            let start = move || {
+                let mut handles = Vec::new();
+                for i in 0..n {
+                    let made = made_here.clone();
+                    let call = move || _ = made.fetch_add(1, Ordering::Relaxed);
+                    handles.push(after_func(Duration::from_micros(i as u64 % 3), call));
+                    if i % 7 == 0 {
+                        runtime::yield_now();
+                    }
+                    if i % 16 == 0 {
+                        handles.clear();
+                    }
+                }
+            };
+            let other = rt.spawn(start.clone());
+            rt.run(start);
+            other.join().unwrap();
+            let all = || made.load(Ordering::Relaxed) == 2 * n;
+            assert!(eventually(all), "{made:?} of {}", 2 * n);
+        });
+    }
+}

@@ -3,6 +3,7 @@
 
 pub(crate) mod builder;
 pub(crate) mod calls;
+pub(crate) mod cancellable;
 pub(crate) mod go;
 pub(crate) mod join;
 pub(crate) mod local;

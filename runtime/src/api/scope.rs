@@ -77,18 +77,24 @@ where
         scope.state.set_frame(me, &frame);
     }
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
+    if matches!(&result, Err(payload) if interrupt::is_unwind(&**payload)) {
+        // A cancel, the end of an outer frame, or a shutdown met a wait of f itself.
+        scope.cancel_once();
+    }
     let asked = scope.wait();
     me.leave_frame(&frame);
+    let failed = scope.state.has_failed();
+    if let Some(request) = asked.filter(|r| *r != Request::None && !frame.is(r)) {
+        let ended = matches!(&result, Err(payload) if !frame.is_mine(&**payload));
+        if !ended && !failed && !std::thread::panicking() {
+            unwind(request);
+        }
+        // It unwinds for something else, which may be caught before the request is met.
+        me.put_back(&request);
+    }
     match result {
         Err(payload) if !frame.is_mine(&*payload) => resume_unwind(payload),
-        _ if scope.state.has_failed() => {
-            panic!("a goroutine of the scope panicked, and nobody joined it")
-        }
-        _ if asked.is_some_and(|r| r != Request::None && !frame.is(&r))
-            && !std::thread::panicking() =>
-        {
-            unwind(asked.unwrap_or(Request::None))
-        }
+        _ if failed => panic!("a goroutine of the scope panicked, and nobody joined it"),
         // On a goroutine the caller itself is being stopped, and ends at its next wait.
         _ if scope.state.was_cut_short() && crate::m::current().is_null() => {
             panic!("a goroutine of the scope was cancelled: the runtime was shut down meanwhile")
@@ -125,6 +131,13 @@ impl<'scope> Scope<'scope, '_> {
         self.state.cancel();
     }
 
+    /// Cancels them, unless a failure has: asked twice, they would be disturbed in destructors.
+    fn cancel_once(&self) {
+        if !self.state.has_failed() {
+            self.state.cancel();
+        }
+    }
+
     /// Waits until all goroutines have ended. If the wait was interrupted: by what, to be seen to
     /// afterwards.
     fn wait(&self) -> Option<Request> {
@@ -150,7 +163,7 @@ impl<'scope> Scope<'scope, '_> {
             if token == Token::INTERRUPTED {
                 self.state.forget_parent();
                 asked = Some(take_request());
-                self.state.cancel();
+                self.cancel_once();
                 interrupt = Interrupt::Forbidden;
             }
         }

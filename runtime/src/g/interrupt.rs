@@ -22,16 +22,29 @@
 //! taken it before it began this episode, so the claim interrupts no wait that comes after the one
 //! that was meant. If the waiter has taken it since, the claim fails on the number.
 //!
+//! A waiter that unwinds already, for something else, takes nothing: its waits in destructors end at
+//! once, and if that unwinding is caught, its next wait meets the request.
+//!
 //! # Frames
 //!
 //! A frame is a piece of a waiter's stack that can be told to end: `timeout`, a scope. Frames nest,
-//! linked from the parker. One that is told to end is marked FIRED, and the FRAME bit set; the
-//! waiter's wait is then interrupted, and it unwinds to the *outermost* frame that has fired, by a
+//! linked from the parker. One that is told to end is marked, and the FRAME bit set; the waiter's
+//! wait is then interrupted, and it unwinds to the *outermost* frame that has fired, by a
 //! payload with the frame's number. So an inner frame cannot swallow the end of an outer one.
+//!
+//! ```text
+//!   LIVE --> FIRING --(the bit is set)--> FIRED      by whoever comes first; a second one does nothing
+//!                                         FIRED --> DELIVERED   by the waiter, which unwinds to it
+//! ```
+//!
+//! The bit belongs to all frames, so it may be taken for another one between the mark and the setting
+//! of the bit. Who delivers a frame therefore waits until it is FIRED, and takes the bit after
+//! that: no bit comes for a frame that was delivered, or left, already. It would interrupt a wait
+//! for nothing.
 
 use super::parker::{Claimed, Parker, Token};
-use crate::atomics::Ordering;
-use crate::atomics::atomic::AtomicU8;
+use crate::atomics::atomic::{AtomicU8, fence};
+use crate::atomics::{Backoff, Ordering};
 use std::ptr;
 use std::time::Instant;
 
@@ -41,8 +54,9 @@ pub(crate) const CANCEL: u8 = 1;
 pub(crate) const FRAME: u8 = 2;
 
 const LIVE: u8 = 0;
-const FIRED: u8 = 1;
-const DELIVERED: u8 = 2;
+const FIRING: u8 = 1;
+const FIRED: u8 = 2;
+const DELIVERED: u8 = 3;
 
 /// A piece of a waiter's stack that can be told to end.
 #[derive(Debug)]
@@ -98,12 +112,18 @@ impl Frame {
         *request == Request::Frame(self.id)
     }
 
-    /// Marks it.
-    fn fire(&self) {
-        // Relaxed: ordered by the FRAME bit, which is set after it with Release.
-        let _ = self
-            .state
-            .compare_exchange(LIVE, FIRED, Ordering::Relaxed, Ordering::Relaxed);
+    /// Whether it was told to end, and the waiter has not unwound to it so far.
+    fn is_pending(&self) -> bool {
+        matches!(self.state.load(Ordering::Relaxed), FIRING | FIRED)
+    }
+
+    /// It was told to end: waits until the teller has set the bit.
+    fn settle(&self) {
+        let mut backoff = Backoff::new();
+        // Acquire: pairs with the Release in `request_frame`; the bit is set before.
+        while self.state.load(Ordering::Acquire) == FIRING {
+            backoff.snooze();
+        }
     }
 }
 
@@ -121,10 +141,18 @@ impl Parker {
         self.requests.fetch_or(CANCEL, Ordering::Release);
     }
 
-    /// As [`Parker::request_cancel`], for a frame.
+    /// As [`Parker::request_cancel`], for a frame. Nothing happens if it was told before.
     pub(crate) fn request_frame(&self, frame: &Frame) {
-        frame.fire();
-        self.requests.fetch_or(FRAME, Ordering::Release);
+        // Relaxed: ordered by the FRAME bit, which is set after it with Release.
+        if frame
+            .state
+            .compare_exchange(LIVE, FIRING, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+        {
+            self.requests.fetch_or(FRAME, Ordering::Release);
+            // Release: pairs with the Acquire in `settle`.
+            frame.state.store(FIRED, Ordering::Release);
+        }
     }
 
     /// Whether anything is asked of the waiter.
@@ -152,16 +180,11 @@ impl Parker {
             self.requests.fetch_and(!CANCEL, Ordering::AcqRel);
             return Request::Cancel;
         }
-        if bits & FRAME != 0 {
-            self.requests.fetch_and(!FRAME, Ordering::AcqRel);
-            let fired = self
-                .frames()
-                .filter(|f| f.state.load(Ordering::Relaxed) == FIRED)
-                .last();
-            if let Some(frame) = fired {
-                frame.state.store(DELIVERED, Ordering::Relaxed);
-                return Request::Frame(frame.id);
-            }
+        if bits & FRAME != 0
+            && let Some(frame) = self.take_pending()
+        {
+            frame.state.store(DELIVERED, Ordering::Relaxed);
+            return Request::Frame(frame.id);
         }
         Request::None
     }
@@ -177,6 +200,40 @@ impl Parker {
                 let inner = self.frames().map(|f| f.id).find(|&id| id == x || id == y);
                 if inner == Some(x) { b } else { a }
             }
+        }
+    }
+
+    /// Asks again for what [`Parker::take_request`] gave, and what was not done. Its own.
+    pub(crate) fn put_back(&self, request: &Request) {
+        match *request {
+            Request::None => {}
+            Request::Cancel => self.request_cancel(),
+            Request::Frame(id) => {
+                if let Some(frame) = self.frames().find(|f| f.id == id) {
+                    // Relaxed: both are read by the waiter itself, and by interrupters that
+                    // claim it armed.
+                    frame.state.store(FIRED, Ordering::Relaxed);
+                    self.requests.fetch_or(FRAME, Ordering::Release);
+                }
+            }
+        }
+    }
+
+    /// Takes the FRAME bit for the outermost frame that was told to end.
+    fn take_pending(&self) -> Option<&Frame> {
+        let mut taken: Option<&Frame> = None;
+        loop {
+            if let Some(frame) = taken {
+                frame.settle();
+            }
+            self.requests.fetch_and(!FRAME, Ordering::AcqRel);
+            // One that is told now marks its frame before it sets the bit: one of the two is seen.
+            fence(Ordering::SeqCst);
+            let outermost = self.frames().filter(|f| f.is_pending()).last();
+            if outermost.map(ptr::from_ref) == taken.map(ptr::from_ref) {
+                return taken;
+            }
+            taken = outermost;
         }
     }
 
@@ -205,15 +262,12 @@ impl Parker {
     pub(crate) fn leave_frame(&self, frame: &Frame) {
         debug_assert!(ptr::eq(self.frame.load(Ordering::Relaxed), frame));
         self.frame.store(frame.outer.cast_mut(), Ordering::Relaxed);
-        if frame.state.load(Ordering::Relaxed) == FIRED {
+        if frame.is_pending() {
             // It came too late: the bit may have been meant for this frame alone.
             self.requests.fetch_and(!FRAME, Ordering::AcqRel);
-            // A frame that fires now sets the bit after its mark, so one of the two is seen.
-            crate::atomics::atomic::fence(Ordering::SeqCst);
-            if self
-                .frames()
-                .any(|f| f.state.load(Ordering::Relaxed) == FIRED)
-            {
+            // A frame that is told now sets the bit after its mark, so one of the two is seen.
+            fence(Ordering::SeqCst);
+            if self.frames().any(Frame::is_pending) {
                 self.requests.fetch_or(FRAME, Ordering::AcqRel);
             }
         }

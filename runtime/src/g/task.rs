@@ -42,6 +42,22 @@ impl JoinError {
         }
     }
 
+    /// What the `join` of a goroutine gives that was unwound by this payload: tells a panic from the
+    /// end of a goroutine that was cancelled or shut down, for code that catches both.
+    ///
+    /// ```
+    /// use runtime::JoinError;
+    ///
+    /// let payload = std::panic::catch_unwind(|| panic!("oh")).unwrap_err();
+    /// assert!(JoinError::from_payload(payload).is_panic());
+    /// ```
+    pub fn from_payload(payload: Box<dyn Any + Send + 'static>) -> JoinError {
+        match payload.is::<Unwind>() {
+            true => JoinError::Cancelled,
+            false => JoinError::Panicked(payload),
+        }
+    }
+
     /// Whether the goroutine panicked.
     pub fn is_panic(&self) -> bool {
         matches!(self, JoinError::Panicked(_))

@@ -82,6 +82,10 @@ impl Sleeper {
 }
 
 impl Claimed {
+    pub(crate) fn ready_beside(self, _: &ground::Window) {
+        self.ready();
+    }
+
     pub(crate) fn ready_in(self, _: &ground::Window) {
         self.ready();
     }

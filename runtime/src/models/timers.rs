@@ -73,7 +73,8 @@ struct World {
     node: Node,
     /// The entries of the heap: number and time.
     heap: Mutex<Vec<(u32, u64)>>,
-    fired: Count,
+    /// Calls that were made.
+    fired: Arc<Count>,
 }
 
 // SAFETY: all of it is atomic or locked.
@@ -83,15 +84,17 @@ unsafe impl Sync for World {}
 
 impl World {
     fn new() -> Arc<World> {
+        let fired = Arc::new(Count::new(0));
+        let calls = Arc::clone(&fired);
         let action = Action::Call {
-            call: Some(Box::new(|| ())),
-            again: false,
+            call: Some(Box::new(move || _ = calls.fetch_add(1, Relaxed))),
+            due: 0,
             handle: true,
         };
         Arc::new(World {
             node: Node::new(action, std::panic::Location::caller()),
             heap: Mutex::new(Vec::new()),
-            fired: Count::new(0),
+            fired,
         })
     }
 
@@ -115,9 +118,7 @@ impl World {
             };
             match self.node.fire(due.0, now, |_, _| unreachable!()) {
                 Fired::Later(when) => self.heap.lock().push((due.0, when)),
-                Fired::Call => {
-                    self.fired.fetch_add(1, Relaxed);
-                }
+                Fired::Call => self.node.run(), // the goroutine, started at once
                 Fired::Nothing => {}
                 Fired::Frame => unreachable!(),
             }
@@ -139,6 +140,20 @@ fn a_stop_prevents_the_call_or_comes_too_late() {
         let stopped = w.node.stop();
         runner.join().unwrap();
         assert_eq!(w.fired.load(Relaxed), u32::from(!stopped));
+    });
+}
+
+/// The handle of a timer is dropped before it fires, while a goroutine is on its way to make the call,
+/// or later: the call is made.
+#[test]
+fn a_handle_that_is_dropped_takes_no_call_with_it() {
+    check(5, || {
+        let w = World::new();
+        w.set(10);
+        let runner = spawn(&w, |w| w.run(10));
+        drop(w.node.handle_gone());
+        runner.join().unwrap();
+        assert_eq!(w.fired.load(Relaxed), 1);
     });
 }
 

@@ -10,6 +10,7 @@ use crate::g::task::Unwind;
 use crate::m::thread::thread_parker;
 use crate::m::{M, current};
 use std::ptr;
+use std::time::Instant;
 
 /// Asks a goroutine to end by a cancel: its present or next wait unwinds it.
 ///
@@ -85,14 +86,19 @@ fn me_and_stopping() -> (&'static Parker, bool) {
     }
 }
 
+/// Whether this is what `unwind` unwinds with, and not a panic.
+pub(crate) fn is_unwind(payload: &(dyn std::any::Any + Send)) -> bool {
+    payload.is::<Unwind>() || payload.is::<FrameUnwind>()
+}
+
 /// A wait has ended with `Token::INTERRUPTED`: unwinds the caller, or returns if it unwinds already.
 #[cold]
 pub(crate) fn interrupted() {
+    if std::thread::panicking() {
+        return; // the request stands: what unwinds may be caught before it is met
+    }
     let (parker, stopping) = me_and_stopping();
     let request = parker.take_request();
-    if std::thread::panicking() {
-        return;
-    }
     debug_assert!(
         stopping || request != Request::None,
         "interrupted for nothing"
@@ -101,7 +107,7 @@ pub(crate) fn interrupted() {
 }
 
 /// Takes what was asked of the caller, without unwinding for it. For a wait that has to see to
-/// something first.
+/// something first, and then unwinds, or puts it back.
 pub(crate) fn take_request() -> Request {
     me().take_request()
 }
@@ -115,6 +121,10 @@ pub(crate) fn stopping() -> bool {
 /// without having waited.
 pub(crate) fn unwind_if_asked() {
     let (parker, stopping) = me_and_stopping();
+    if parker.kind() == Kind::Thread && parker.next_frame_end().is_some() {
+        // Nobody else tells its frames.
+        parker.fire_frames(Instant::now());
+    }
     if (stopping || parker.is_requested()) && !std::thread::panicking() {
         let request = parker.take_request();
         if stopping || request != Request::None {

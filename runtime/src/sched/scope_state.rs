@@ -106,7 +106,9 @@ impl ScopeState {
     /// (but for `except`) are cancelled, and the parent's frame ends.
     pub(crate) fn fail(&self, except: *const G) {
         let mut inner = self.inner.lock();
-        inner.unheard_panic = true;
+        if std::mem::replace(&mut inner.unheard_panic, true) {
+            return; // asked a second time, the others would be disturbed in their destructors
+        }
         inner.end_frame();
         self.interrupt_all(inner, except);
     }
@@ -118,6 +120,9 @@ impl ScopeState {
 
     fn interrupt_all(&self, mut inner: MutexGuard<'_, Inner>, except: *const G) {
         inner.cancelled = true;
+        if inner.first.is_null() && !inner.unheard_panic {
+            return; // nobody is there (nor maybe a runtime, without which there is no fence)
+        }
         inner.for_each(except, |g| g.parker.request_cancel());
         // One fence for all of them.
         heavy_fence();

@@ -35,6 +35,18 @@ impl Claimed {
         }
     }
 
+    /// As [`Claimed::ready_in`], for a caller that will not wait soon: if a P is idle, the waiter
+    /// shall run there (each of Go's `ready` ends in a `wakep`). In the caller's own next slot
+    /// nobody takes it from there, and it would wait for as long as the caller runs.
+    #[inline]
+    pub(crate) fn ready_beside(self, window: &super::Window) {
+        match window.m_and_p() {
+            // SAFETY: as in `ready_in`.
+            Some((m, p)) => unsafe { Sched::of_m(m).ready_beside(p, self) },
+            None => self.ready_outside(),
+        }
+    }
+
     #[cold]
     pub(super) fn ready_outside(self) {
         let Some(parker) = self.0 else { return };
@@ -65,6 +77,23 @@ impl Sched {
                 if p.runq.push_next(g) == Pushed::Deque {
                     self.work_in_deque();
                 }
+            }
+            Err(claimed) => claimed.ready_outside(),
+        }
+    }
+
+    /// # Safety
+    /// As for `ready_on`.
+    #[inline]
+    unsafe fn ready_beside(&self, p: &P, claimed: Claimed) {
+        if self.idle.npidle() == 0 {
+            // SAFETY: the caller's promise.
+            return unsafe { self.ready_on(p, claimed) };
+        }
+        match self.readied(claimed) {
+            Ok(g) => {
+                p.runq.push_started(g);
+                self.work_in_deque();
             }
             Err(claimed) => claimed.ready_outside(),
         }

@@ -197,7 +197,9 @@ impl Heap {
 impl Drop for Heap {
     fn drop(&mut self) {
         for e in self.entries.drain(..) {
-            drop(e.take());
+            if let Target::Node(node, number) = e.take() {
+                node.lose_entry(number);
+            }
         }
     }
 }

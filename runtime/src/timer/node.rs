@@ -13,8 +13,8 @@
 //! *earlier* time gets a new number and a new entry, and the old one is void. So stopping a timer,
 //! or putting it off again and again (an idle timeout), touches no heap.
 //!
-//! What a timer does belongs to the node only while somebody could make it do it: it is armed, or has
-//! a handle. So an entry that is thrown away never drops anything of the user's.
+//! What a timer does belongs to the node only while somebody could make it do it: it is armed, or
+//! due, or has a handle. So an entry that is thrown away never drops anything of the user's.
 
 use super::Nanos;
 use crate::atomics::atomic::AtomicU32;
@@ -64,8 +64,9 @@ pub(crate) enum Action {
     Call {
         /// `None` while it is being made.
         call: Option<Call>,
-        /// Whether the time has come again meanwhile.
-        again: bool,
+        /// How often it is to be made: its time has come, and it has not returned since. As long
+        /// as this is not zero, there is a goroutine for it.
+        due: u32,
         /// Whether somebody can set the timer anew.
         handle: bool,
     },
@@ -176,6 +177,16 @@ impl Node {
         self.state.lock().armed.take().is_some()
     }
 
+    /// The entry with this number will never come up: its heap is gone, or there is none. The timer is
+    /// not armed any more, and the next `set` adds another entry.
+    pub(crate) fn lose_entry(&self, number: u32) {
+        let mut state = self.state.lock();
+        if state.entry.is_some_and(|(n, _)| n == number) {
+            self.forget_entry(&mut state);
+            state.armed = None;
+        }
+    }
+
     /// The handle goes, and with it the way to set the timer anew. What the timer would do is
     /// returned if it never will, to be dropped by the caller.
     pub(crate) fn handle_gone(&self) -> Option<Call> {
@@ -188,7 +199,7 @@ impl Node {
         }
         self.forget_entry(&mut state); // for ever: nobody sets it again
         match &mut state.action {
-            Action::Call { call, .. } => call.take(),
+            Action::Call { call, due: 0, .. } => call.take(),
             _ => None,
         }
     }
@@ -217,12 +228,11 @@ impl Node {
         }
         match &mut state.action {
             Action::None => Fired::Nothing,
-            Action::Call { call, again, .. } => {
-                if call.is_some() {
-                    Fired::Call
-                } else {
-                    *again = true; // whoever makes the call sees it
-                    Fired::Nothing
+            Action::Call { due, .. } => {
+                *due += 1;
+                match *due {
+                    1 => Fired::Call,
+                    _ => Fired::Nothing, // the goroutine that is there sees it
                 }
             }
             Action::Frame(parker, frame) => {
@@ -242,16 +252,12 @@ impl Node {
             f();
             let mut state = self.state.lock();
             let armed = state.armed.is_some();
-            let Action::Call {
-                call,
-                again,
-                handle,
-            } = &mut state.action
-            else {
+            let Action::Call { call, due, handle } = &mut state.action else {
                 return;
             };
             taken = None;
-            if std::mem::take(again) {
+            *due -= 1;
+            if *due > 0 {
                 taken = Some(f);
             } else if *handle || armed {
                 *call = Some(f);
@@ -259,6 +265,19 @@ impl Node {
                 drop(state);
                 drop(f);
             }
+        }
+    }
+
+    /// Ends the frame now, if it has not ended by itself; whether it had not. `end` is called under
+    /// the lock.
+    pub(crate) fn end_now(&self, end: impl FnOnce(NonNull<Parker>, *const Frame)) -> bool {
+        let state = self.state.lock();
+        match state.action {
+            Action::Frame(parker, frame) => {
+                end(parker, frame);
+                true
+            }
+            _ => false,
         }
     }
 

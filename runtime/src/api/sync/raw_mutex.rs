@@ -248,7 +248,10 @@ impl RawMutex {
                         self.word.fetch_and(!gone, Ordering::Relaxed);
                     }
                     locked.unlock();
-                    return ready(window, first.map(|(claimed, _)| claimed));
+                    if let Some((claimed, _)) = first {
+                        claimed.ready_beside(window);
+                    }
+                    return;
                 }
                 Err(now) => word = now,
             }

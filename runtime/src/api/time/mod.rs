@@ -11,7 +11,7 @@ mod timeout;
 mod timer;
 mod watchers;
 
-pub use after_func::{AfterFunc, after_func};
+pub use after_func::{AfterFunc, after_func, try_after_func};
 pub use sleep::{sleep, sleep_until};
 pub use ticker::Ticker;
 pub use timeout::{Elapsed, timeout, timeout_at};

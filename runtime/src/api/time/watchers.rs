@@ -23,12 +23,19 @@ impl<S> Watched<S> {
 
     /// Changes the state, and tells all who watch.
     pub(super) fn change<T>(&self, f: impl FnOnce(&mut S) -> T) -> T {
-        let (result, watchers) = {
+        let (result, claimed) = {
             let mut inner = self.0.lock();
-            (f(&mut inner.0), std::mem::take(&mut inner.1))
+            let result = f(&mut inner.0);
+            // Claimed under the lock: a waiter that was interrupted takes it before it goes on, so
+            // its parker is there. (Afterwards its goroutine, and its runtime, may be gone.)
+            let claimed: Vec<Claimed> = inner
+                .1
+                .drain(..)
+                .filter_map(|(w, token)| w.claim(token))
+                .collect();
+            (result, claimed)
         };
-        let claimed = watchers.into_iter().filter_map(|(w, token)| w.claim(token));
-        claimed.for_each(Claimed::ready);
+        claimed.into_iter().for_each(Claimed::ready);
         result
     }
 
