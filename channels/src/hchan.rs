@@ -14,7 +14,7 @@
 //! dropped or cloned.
 
 use crate::buffer::{List, Ring};
-use crate::head::{Head, Queues, enter, wake_watchers};
+use crate::head::{Head, Queues, Side, enter};
 use crate::waitq::{CLOSED, DONE, Sudog, WaitQueue};
 use crate::{Receiver, Sender};
 use runtime::park::{self, Claimed, Held, Interrupt, Token, WaitReason, Window};
@@ -125,9 +125,42 @@ impl<T> Hchan<T> {
         queues: &Queues,
         value: T,
     ) -> Result<Option<Claimed>, Refused<T>> {
+        if self.head.is_usual() {
+            // SAFETY: the caller's promise.
+            unsafe { self.put(queues, value) }
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { self.pass_slow(window, queues, value) }
+        }
+    }
+
+    /// # Safety
+    /// As for `pass`.
+    #[cold]
+    #[inline(never)]
+    unsafe fn pass_slow(
+        &self,
+        window: &Window,
+        queues: &Queues,
+        value: T,
+    ) -> Result<Option<Claimed>, Refused<T>> {
         if self.head.is_closed_locked() {
             return Err(Refused::Closed(value));
         }
+        // SAFETY: the caller's promise.
+        let woken = unsafe { self.put(queues, value)? };
+        if woken.is_none() {
+            self.head.wake_watchers(window, Side::Recv);
+        }
+        Ok(woken)
+    }
+
+    /// `pass`, to a channel that is not closed, and apart from those who watch.
+    ///
+    /// # Safety
+    /// As for `pass`.
+    #[inline(always)]
+    unsafe fn put(&self, queues: &Queues, value: T) -> Result<Option<Claimed>, Refused<T>> {
         if !queues.recvq.is_empty()
             // SAFETY: locked.
             && let Some((claimed, s)) = unsafe { queues.recvq.claim_first(DONE) }
@@ -146,9 +179,6 @@ impl<T> Hchan<T> {
             Buffer::List(list) => list.push(value),
         }
         self.head.len.store(len + 1, Ordering::Relaxed);
-        if !queues.recv_watch.is_empty() {
-            wake_watchers(window, &queues.recv_watch);
-        }
         Ok(None)
     }
 
@@ -168,15 +198,14 @@ impl<T> Hchan<T> {
                 }
             };
             self.head.len.store(len - 1, Ordering::Relaxed);
-            let mut woken = None;
-            if !queues.sendq.is_empty() {
+            if !queues.sendq.is_empty()
                 // SAFETY: locked; a place has just become free.
-                woken = unsafe { self.move_up(queues) };
+                && let Some(woken) = unsafe { self.move_up(queues) }
+            {
+                return Ok(Took::Value(value, Some(woken)));
             }
-            if woken.is_none() && !queues.send_watch.is_empty() {
-                wake_watchers(window, &queues.send_watch);
-            }
-            return Ok(Took::Value(value, woken));
+            self.head.wake_watchers(window, Side::Send);
+            return Ok(Took::Value(value, None));
         }
         if !queues.sendq.is_empty()
             // SAFETY: locked.
@@ -290,9 +319,7 @@ impl<T> Hchan<T> {
         let (window, token) = unsafe {
             let queues = &self.head.queues;
             queues.sendq.push(sudog);
-            if !queues.recv_watch.is_empty() {
-                wake_watchers(&window, &queues.recv_watch);
-            }
+            self.head.wake_watchers(&window, Side::Recv);
             window.park_until(WaitReason::ChanSend, Interrupt::Allowed, deadline, || {
                 self.head.unlock(held);
                 true
@@ -353,35 +380,38 @@ impl<T> Hchan<T> {
 
     #[inline(always)]
     fn recv_within(&self, deadline: Option<Instant>) -> Result<T, Nothing> {
-        // Once, but for a sender that was chosen, and then gave up.
-        loop {
-            let window = enter();
-            let (held, queues) = self.head.lock(&window);
-            // SAFETY: locked above.
-            let result = match unsafe { self.take(&window, queues) } {
-                Ok(Took::Value(value, woken)) => {
-                    // SAFETY: locked above.
-                    unsafe { self.head.unlock(held) };
-                    if let Some(claimed) = woken {
-                        claimed.ready_in(&window);
-                    }
-                    return Ok(value);
+        let window = enter();
+        let (held, queues) = self.head.lock(&window);
+        // SAFETY: locked above.
+        let result = match unsafe { self.take(&window, queues) } {
+            Ok(Took::Value(value, woken)) => {
+                // SAFETY: locked above.
+                unsafe { self.head.unlock(held) };
+                if let Some(claimed) = woken {
+                    claimed.ready_in(&window);
                 }
-                Err(Nothing::Closed) => {
-                    // SAFETY: locked above.
-                    unsafe { self.head.unlock(held) };
-                    return Err(Nothing::Closed);
-                }
-                // SAFETY: locked above; just claimed.
-                Ok(Took::Select(claimed, s)) => unsafe {
-                    self.meet(window, held, claimed, s).map(Ok)
-                },
-                Err(Nothing::Empty) => self.recv_slow(window, held, deadline),
-            };
-            if let Some(result) = result {
-                return result;
+                return Ok(value);
             }
+            Err(Nothing::Closed) => {
+                // SAFETY: locked above.
+                unsafe { self.head.unlock(held) };
+                return Err(Nothing::Closed);
+            }
+            // SAFETY: locked above; just claimed.
+            Ok(Took::Select(claimed, s)) => unsafe { self.meet(window, held, claimed, s).map(Ok) },
+            Err(Nothing::Empty) => self.recv_slow(window, held, deadline),
+        };
+        match result {
+            Some(result) => result,
+            None => self.recv_again(deadline),
         }
+    }
+
+    /// After a sender that had been chosen gave up.
+    #[cold]
+    #[inline(never)]
+    fn recv_again(&self, deadline: Option<Instant>) -> Result<T, Nothing> {
+        self.recv_within(deadline)
     }
 
     /// `None`: again. Inlined: see `send_slow`.
@@ -401,9 +431,7 @@ impl<T> Hchan<T> {
         let (window, token) = unsafe {
             let queues = &self.head.queues;
             queues.recvq.push(sudog);
-            if !queues.send_watch.is_empty() {
-                wake_watchers(&window, &queues.send_watch);
-            }
+            self.head.wake_watchers(&window, Side::Send);
             window.park_until(
                 WaitReason::ChanReceive,
                 Interrupt::Allowed,

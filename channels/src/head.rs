@@ -5,10 +5,10 @@
 //! senders, and those who only watch for the one or the other to become possible
 //! (`Select::ready`), who are woken whenever it may have, and take part in nothing.
 
-use crate::waitq::{CLOSED, DONE, WaitQueue};
+use crate::waitq::{CLOSED, DONE, Sudog, WaitQueue};
 use runtime::park::{self, Claimed, Held, Lock, Window};
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 /// Enters the runtime.
 #[inline(always)]
@@ -25,15 +25,23 @@ pub(crate) fn enter_quietly() -> Window {
     unsafe { park::enter_quietly() }
 }
 
+/// `Head::flags`: it is closed.
+const CLOSED_FLAG: u8 = 1;
+/// Somebody watches for something to receive.
+const RECV_WATCHED: u8 = 2;
+/// Somebody watches for room, or a receiver.
+const SEND_WATCHED: u8 = 4;
+
+/// What every operation needs comes first: one cache line.
 #[repr(C)]
 pub(crate) struct Head {
     pub(crate) lock: Lock,
     /// Values in the buffer. Written under the lock, read without by `len` and its like.
     pub(crate) len: AtomicUsize,
+    /// Written under the lock. Zero in the usual case, which is all that the fast paths ask.
+    flags: AtomicU8,
     /// Only `is_empty` of its queues without the lock.
     pub(crate) queues: Queues,
-    /// Written under the lock.
-    closed: AtomicBool,
     /// `None` is unbounded.
     pub(crate) cap: Option<usize>,
     /// Handles on each side; `ends.rs` counts them.
@@ -49,12 +57,21 @@ pub(crate) struct Queues {
     /// How many values may be in the buffer: its capacity, less the places that are promised to
     /// selects which have chosen to send and have not done so yet.
     pub(crate) limit: Cell<usize>,
-    /// Those who watch for something to receive.
-    pub(crate) recv_watch: WaitQueue,
+    /// Those who watch for something to receive. Only with a flag set they are looked for.
+    recv_watch: WaitQueue,
     /// Those who watch for room, or a receiver.
-    pub(crate) send_watch: WaitQueue,
+    send_watch: WaitQueue,
     /// One side is gone: the other frees the channel when it goes.
     pub(crate) one_side_gone: Cell<bool>,
+}
+
+/// One side of a channel: what somebody watches for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// Something to receive.
+    Recv,
+    /// Room, or a receiver.
+    Send,
 }
 
 // SAFETY: the queues, but for their atomic part, are protected by the lock; nothing of the user's is
@@ -66,20 +83,20 @@ unsafe impl Sync for Head {}
 impl Head {
     pub(crate) fn new(lock: Lock, cap: Option<usize>) -> Head {
         Head {
-            lock,
-            len: AtomicUsize::new(0),
-            queues: Queues {
-                recvq: WaitQueue::new(),
-                sendq: WaitQueue::new(),
-                limit: Cell::new(cap.unwrap_or(usize::MAX)),
-                recv_watch: WaitQueue::new(),
-                send_watch: WaitQueue::new(),
-                one_side_gone: Cell::new(false),
-            },
-            closed: AtomicBool::new(false),
             cap,
             senders: AtomicUsize::new(1),
             receivers: AtomicUsize::new(1),
+            queues: Queues {
+                one_side_gone: Cell::new(false),
+                recv_watch: WaitQueue::new(),
+                send_watch: WaitQueue::new(),
+                limit: Cell::new(cap.unwrap_or(usize::MAX)),
+                sendq: WaitQueue::new(),
+                recvq: WaitQueue::new(),
+            },
+            lock,
+            flags: AtomicU8::new(0),
+            len: AtomicUsize::new(0),
         }
     }
 
@@ -102,20 +119,74 @@ impl Head {
     /// Under the lock.
     #[inline(always)]
     pub(crate) fn is_closed_locked(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
+        self.flags.load(Ordering::Relaxed) & CLOSED_FLAG != 0
+    }
+
+    /// Under the lock: it is not closed, and nobody watches.
+    #[inline(always)]
+    pub(crate) fn is_usual(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) == 0
+    }
+
+    /// Puts a sudog among those who watch a side.
+    ///
+    /// # Safety
+    /// As for [`WaitQueue::push`].
+    pub(crate) unsafe fn watch(&self, side: Side, s: *mut Sudog) {
+        let (flag, queue) = self.watchers(side);
+        // SAFETY: the caller's promise.
+        unsafe { queue.push(s) };
+        // Release: as in `set_closed`, whose flag is in the same word.
+        let flags = self.flags.load(Ordering::Relaxed);
+        self.flags.store(flags | flag, Ordering::Release);
+    }
+
+    /// The flag and the queue of those who watch a side. (The flag stays set when the last of
+    /// them gives up, until somebody comes to wake them.)
+    pub(crate) fn watchers(&self, side: Side) -> (u8, &WaitQueue) {
+        match side {
+            Side::Recv => (RECV_WATCHED, &self.queues.recv_watch),
+            Side::Send => (SEND_WATCHED, &self.queues.send_watch),
+        }
+    }
+
+    /// Wakes those who watch one side of the channel, if anybody does. Under the lock, the one
+    /// exception from the rule that wakes come after the unlock: a sender or receiver who is about to
+    /// wait has to wake them after it has queued (or they would look again too early, and sleep), and
+    /// when it has unlocked it may be gone. Nobody spins for long: making ready is a push to a queue,
+    /// at worst the wake of a thread.
+    #[inline(always)]
+    pub(crate) fn wake_watchers(&self, window: &Window, side: Side) {
+        if !self.is_usual() {
+            self.wake_watchers_slow(window, side);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wake_watchers_slow(&self, window: &Window, side: Side) {
+        let (flag, queue) = self.watchers(side);
+        // SAFETY: under the lock.
+        while let Some((claimed, _)) = unsafe { queue.claim_first(DONE) } {
+            claimed.ready_in(window);
+        }
+        // Release: as in `watch`.
+        let flags = self.flags.load(Ordering::Relaxed);
+        self.flags.store(flags & !flag, Ordering::Release);
     }
 
     /// Marks the channel closed, under the lock; whether it was.
     pub(crate) fn set_closed(&self) -> bool {
         let was = self.is_closed_locked();
         // Release: pairs with the Acquire in `is_closed`.
-        self.closed.store(true, Ordering::Release);
+        let flags = self.flags.load(Ordering::Relaxed);
+        self.flags.store(flags | CLOSED_FLAG, Ordering::Release);
         was
     }
 
     pub(crate) fn is_closed(&self) -> bool {
         // Acquire: what the closer did before is visible to who sees this.
-        self.closed.load(Ordering::Acquire)
+        self.flags.load(Ordering::Acquire) & CLOSED_FLAG != 0
     }
 
     /// Closes the channel: what waits is woken, nothing can be sent any more, what is in the
@@ -143,13 +214,15 @@ impl Head {
         // Relaxed: a hint.
         self.len.load(Ordering::Relaxed) != 0
             || !self.queues.sendq.is_empty()
-            || self.closed.load(Ordering::Relaxed)
+            || self.flags.load(Ordering::Relaxed) & CLOSED_FLAG != 0
     }
 
     /// As `may_recv`, for a send.
     #[inline(always)]
     pub(crate) fn may_send(&self) -> bool {
-        !self.is_full() || !self.queues.recvq.is_empty() || self.closed.load(Ordering::Relaxed)
+        !self.is_full()
+            || !self.queues.recvq.is_empty()
+            || self.flags.load(Ordering::Relaxed) & CLOSED_FLAG != 0
     }
 
     /// Lengths of the queues, for tests.
@@ -192,19 +265,5 @@ impl Queues {
             // SAFETY: under the lock.
             .find_map(|queue| unsafe { queue.claim_first(CLOSED) })
             .map(|(claimed, _)| claimed)
-    }
-}
-
-/// Wakes those who watch one side of a channel. Under its lock, the one exception from the rule
-/// that wakes come after the unlock: a sender or receiver who is about to wait has to wake them
-/// after it has queued (or they would look again too early, and sleep), and when it has unlocked it
-/// may be gone. Nobody spins for long: making ready is a push to a queue, at worst the wake of a
-/// thread.
-#[cold]
-#[inline(never)]
-pub(crate) fn wake_watchers(window: &Window, queue: &WaitQueue) {
-    // SAFETY: under the lock.
-    while let Some((claimed, _)) = unsafe { queue.claim_first(DONE) } {
-        claimed.ready_in(window);
     }
 }

@@ -21,7 +21,7 @@
 //! nobody ever waits for a slot that is reserved, and not full yet.
 
 use crate::hchan::{Hchan, Refused};
-use crate::head::{enter_quietly, wake_watchers};
+use crate::head::{Side, enter_quietly};
 use crate::waitq::Sudog;
 use runtime::park::{Claimed, Held, Interrupt, Token, WaitReason, Waiter, Window};
 use std::mem::MaybeUninit;
@@ -180,13 +180,11 @@ impl<T> Hchan<T> {
                 queues.limit.set(queues.limit.get() + 1);
                 // SAFETY: locked above; the place that was promised is free.
                 let woken = unsafe { self.move_up(queues) };
-                let watch = match woken {
-                    Some(_) => &queues.recv_watch,
-                    None => &queues.send_watch,
+                let side = match woken {
+                    Some(_) => Side::Recv,
+                    None => Side::Send,
                 };
-                if !watch.is_empty() {
-                    wake_watchers(&window, watch);
-                }
+                self.head.wake_watchers(&window, side);
                 // SAFETY: locked above.
                 unsafe { self.head.unlock(held) };
                 if let Some(claimed) = woken {

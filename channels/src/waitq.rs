@@ -34,7 +34,7 @@ pub struct Sudog {
     next: *mut Sudog,
     prev: *mut Sudog,
     /// Added to the outcome in the claim's token: which arm of a select it is.
-    base: u32,
+    base: Token,
     /// Whether it is linked into a queue.
     queued: bool,
     /// Whoever claimed it could not do what it claimed it for: the waiter starts again.
@@ -55,7 +55,7 @@ impl Sudog {
             elem,
             next: ptr::null_mut(),
             prev: ptr::null_mut(),
-            base: arm * OUTCOMES,
+            base: Token::new(arm * OUTCOMES),
             queued: false,
             void: false,
         }
@@ -63,7 +63,7 @@ impl Sudog {
 
     #[inline]
     pub(crate) fn claim(&self, outcome: u32) -> Option<Claimed> {
-        self.waiter.claim(Token::new(self.base + outcome))
+        self.waiter.claim(self.base.plus(outcome))
     }
 }
 

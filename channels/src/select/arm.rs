@@ -1,11 +1,11 @@
 //! One arm of a select: a send or a receive of which the protocol (`run.rs`) knows no types.
 
 use crate::hchan::{Hchan, Nothing, Took};
-use crate::head::{Head, Queues, enter, wake_watchers};
+use crate::head::{Head, Side, enter};
 use crate::meet::{Partner, Sending};
 use crate::receiver::Kind as From;
 use crate::source::Handle;
-use crate::waitq::{DONE, Sudog, WaitQueue};
+use crate::waitq::{DONE, Sudog};
 use crate::{Receiver, Sender};
 use runtime::park::{Held, Taken, Token, Waiter, Window};
 use std::marker::PhantomData;
@@ -165,22 +165,30 @@ impl<'a> Arm<'a> {
     #[inline(always)]
     pub(super) unsafe fn enqueue(&mut self, window: &Window, waiter: Waiter, at: u32, ready: bool) {
         let Some(head) = self.head() else { return };
-        let is_recv = matches!(self.kind, Kind::Recv(..));
+        let side = self.side();
         let sudog = self.sudog.write(Sudog::of_arm(waiter, self.elem, at));
         // SAFETY: locked; the rest is the caller's promise.
         unsafe {
-            let queues = &head.queues;
             if ready {
-                return Self::watch_queue(queues, is_recv).push(sudog);
+                return head.watch(side, sudog);
             }
-            let (queue, watch) = match is_recv {
-                true => (&queues.recvq, &queues.send_watch),
-                false => (&queues.sendq, &queues.recv_watch),
-            };
-            queue.push(sudog);
-            if !watch.is_empty() {
-                wake_watchers(window, watch);
+            match side {
+                Side::Recv => {
+                    head.queues.recvq.push(sudog);
+                    head.wake_watchers(window, Side::Send);
+                }
+                Side::Send => {
+                    head.queues.sendq.push(sudog);
+                    head.wake_watchers(window, Side::Recv);
+                }
             }
+        }
+    }
+
+    fn side(&self) -> Side {
+        match self.kind {
+            Kind::Send(_) => Side::Send,
+            _ => Side::Recv,
         }
     }
 
@@ -189,22 +197,14 @@ impl<'a> Arm<'a> {
     /// # Safety
     /// The channel's lock is held; the arm was enqueued there.
     #[inline(always)]
-    pub(super) unsafe fn unlink(&mut self, queues: &Queues, ready: bool) {
-        let is_recv = matches!(self.kind, Kind::Recv(..));
-        let queue = match (ready, is_recv) {
-            (true, _) => Self::watch_queue(queues, is_recv),
-            (false, true) => &queues.recvq,
-            (false, false) => &queues.sendq,
+    pub(super) unsafe fn unlink(&mut self, head: &Head, ready: bool) {
+        let queue = match (ready, self.side()) {
+            (true, side) => head.watchers(side).1,
+            (false, Side::Recv) => &head.queues.recvq,
+            (false, Side::Send) => &head.queues.sendq,
         };
         // SAFETY: the caller's promise.
         unsafe { queue.remove(self.sudog.as_mut_ptr()) };
-    }
-
-    fn watch_queue(queues: &Queues, is_recv: bool) -> &WaitQueue {
-        match is_recv {
-            true => &queues.recv_watch,
-            false => &queues.send_watch,
-        }
     }
 
     /// What has come with the claim of this arm's sudog; `None` if it was for nothing.

@@ -167,10 +167,10 @@ unsafe fn wait(
         if i != winner
             && let Some(head) = arm.head()
         {
-            let (held, queues) = head.lock(&window);
+            let (held, _) = head.lock(&window);
             // SAFETY: locked above; enqueued there.
             unsafe {
-                arm.unlink(queues, how.ready);
+                arm.unlink(head, how.ready);
                 head.unlock(held);
             }
         }

@@ -68,6 +68,13 @@ impl Token {
         Token(value)
     }
 
+    /// The token whose number is greater by `n`, which is known to be in range.
+    #[inline]
+    pub const fn plus(self, n: u32) -> Token {
+        debug_assert!(self.0 + n <= Token::MAX, "token out of range");
+        Token(self.0 + n)
+    }
+
     /// The number that [`Token::new`] was given.
     #[inline]
     pub const fn get(self) -> u32 {
