@@ -2,16 +2,18 @@
 //!
 //! `run.rs` is the protocol, over arms whose types are erased (`arm.rs`). Above it are the two ways to
 //! write a select: the macros (`macros.rs`), whose arms and values are on the stack, and [`Select`]
-//! (`list.rs`), for lists that are made at run time.
+//! (`list.rs`), for lists that are made at run time, whose choice is completed later (`selected.rs`).
 
 mod arm;
 mod list;
 pub(crate) mod macros;
 mod run;
+mod selected;
 
 pub(crate) use arm::{Arm, Won};
-pub use list::{Select, SelectedOperation};
+pub use list::Select;
 pub(crate) use run::{How, Until, run};
+pub use selected::SelectedOperation;
 
 use crate::Receiver;
 use crate::hchan::Nothing;

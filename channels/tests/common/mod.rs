@@ -162,3 +162,9 @@ pub fn each_world(f: impl Fn(&World) + Sync) {
         f(&World::new(Some(&rt), false, true));
     });
 }
+
+pub fn pause_sometimes(n: usize) {
+    if n.is_multiple_of(31) {
+        pause();
+    }
+}
