@@ -1,4 +1,4 @@
-//! The operation that a [`Select`](super::Select) has chosen, and what it keeps until it is completed: the
+//! The operation that a `Select` has chosen, and what it keeps until it is completed: the
 //! value that was received, or the choice to send.
 
 use super::arm::Won;
@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 use std::mem::{self, MaybeUninit};
 use std::ptr;
 
-/// An operation that a [`Select`] has chosen, and that must now be completed by
+/// An operation that a [`Select`](super::Select) has chosen, and that must now be completed by
 /// [`send`](SelectedOperation::send) or [`recv`](SelectedOperation::recv).
 ///
 /// # Panics
