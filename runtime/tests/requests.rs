@@ -155,6 +155,7 @@ fn destructors_of_siblings_wait_undisturbed_by_the_failure_that_runs_them() {
         rt.run(|| {
             let slept = Arc::new(AtomicUsize::new(0));
             let s2 = slept.clone();
+            let (begun, began) = channels::bounded(1);
             let _ = catch_unwind(AssertUnwindSafe(|| {
                 scope(|s| {
                     s.spawn(move || {
@@ -166,8 +167,10 @@ fn destructors_of_siblings_wait_undisturbed_by_the_failure_that_runs_them() {
                                 s2.fetch_add(usize::from(full), Ordering::SeqCst);
                             }
                         });
+                        begun.send(()).unwrap();
                         sleep(HOUR);
                     });
+                    began.recv().unwrap();
                     s.spawn(|| {
                         sleep(5 * MS);
                         resume_unwind(Box::new("on purpose"));
