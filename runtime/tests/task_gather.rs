@@ -5,6 +5,7 @@ mod support;
 use runtime::task::{Target, gather, gather_all, shield};
 use runtime::time::{Elapsed, sleep, timeout};
 use runtime::{JoinError, JoinHandle, Runtime, go};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -210,6 +211,39 @@ fn a_cancel_that_is_there_already_is_passed_on() {
             go_on.store(true, Ordering::SeqCst);
             assert!(matches!(parent.join(), Err(JoinError::Cancelled)));
             assert_eq!(alive.count(), 0);
+        });
+    });
+}
+
+#[test]
+fn a_cancel_during_a_gather_of_a_destructor_is_met_when_the_panic_was_caught() {
+    struct GathersAtItsEnd(Arc<AtomicBool>);
+    impl Drop for GathersAtItsEnd {
+        fn drop(&mut self) {
+            let child = go!(|| sleep(HOUR));
+            self.0.store(true, Ordering::SeqCst);
+            assert!(gather([child]).is_err());
+        }
+    }
+    with_procs(|rt| {
+        rt.run(|| {
+            let unwinding = Arc::new(AtomicBool::new(false));
+            let gathers = GathersAtItsEnd(unwinding.clone());
+            let h = go!(move || {
+                let payload = catch_unwind(AssertUnwindSafe(|| {
+                    let _gathers = gathers;
+                    resume_unwind(Box::new(5u8));
+                }));
+                assert_eq!(payload.unwrap_err().downcast_ref(), Some(&5u8));
+                sleep(HOUR);
+            });
+            while !unwinding.load(Ordering::SeqCst) {
+                sleep(MS);
+            }
+            sleep(MS);
+            h.cancel();
+            let ended = h.join_timeout(20_000 * MS).expect("the cancel was lost");
+            assert!(matches!(ended, Err(JoinError::Cancelled)));
         });
     });
 }

@@ -107,6 +107,9 @@ impl RawMutex {
     #[inline(never)]
     fn lock_slow(&self, mut window: Window, how: Wait) -> bool {
         let mut since = None;
+        // Who has slept before goes to the front; who has only found the lock free for a moment has no
+        // such right.
+        let mut place = Place::Back;
         // Whether WOKEN is ours.
         let mut woken = false;
         let mut starving = false;
@@ -137,10 +140,6 @@ impl RawMutex {
                 spins += 1;
                 continue;
             }
-            let place = match since {
-                None => Place::Back,
-                Some(_) => Place::Front,
-            };
             let since = *since.get_or_insert_with(now);
             let locked = self.queue.lock(&window);
             if !self.announce(woken, starving) {
@@ -160,6 +159,7 @@ impl RawMutex {
                     return false;
                 }
             }
+            place = Place::Front;
             woken = true;
             spins = 0;
             starving = starving || waited_long(since);

@@ -190,7 +190,10 @@ impl<H: Joinable> Set<H> {
             }
         }
         drop(self);
-        if !std::thread::panicking() && (asked != Request::None || interrupt::stopping()) {
+        if std::thread::panicking() {
+            // It unwinds for something else, which may be caught before the request is met.
+            me().put_back(&asked);
+        } else if asked != Request::None || interrupt::stopping() {
             unwind(asked);
         }
     }
