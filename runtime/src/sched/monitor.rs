@@ -91,7 +91,11 @@ impl Sched {
             let npidle = self.idle.npidle() as usize;
             if npidle == self.ps.len() && !self.any_work_anywhere() {
                 let since = *idle_since.get_or_insert_with(Instant::now);
-                pause = PAUSE_MAX;
+                // With timers, a P may be busy again at any time, beside others that are idle.
+                pause = match self.has_timers() {
+                    true => PAUSE_MAX_IDLE_P,
+                    false => PAUSE_MAX,
+                };
                 if since.elapsed() >= IDLE_LIFE && self.config.schedtrace.is_none() {
                     self.sleep_while_idle();
                     idle_since = None;

@@ -199,6 +199,11 @@ impl Sched {
             .unwrap_or(NEVER)
     }
 
+    /// Whether there is any timer.
+    pub(super) fn has_timers(&self) -> bool {
+        self.next_timer() != NEVER
+    }
+
     /// Whether there are timers that no M would wake up for in time.
     pub(super) fn timers_unwatched(&self) -> bool {
         self.next_timer() < self.watch.until()
