@@ -317,26 +317,31 @@ impl<T> Hchan<T> {
     }
 
     pub(crate) fn try_recv(&self) -> Result<T, Nothing> {
-        let window = enter();
-        let (held, queues) = self.head.lock(&window);
-        // SAFETY: locked above.
-        match unsafe { self.take(&window, queues) } {
-            Ok(Took::Value(value, woken)) => {
-                // SAFETY: locked above.
-                unsafe { self.head.unlock(held) };
-                if let Some(claimed) = woken {
-                    claimed.ready_in(&window);
+        // Once, but for a sender that was chosen, and then gave up: there may be another behind it.
+        loop {
+            let window = enter();
+            let (held, queues) = self.head.lock(&window);
+            // SAFETY: locked above.
+            match unsafe { self.take(&window, queues) } {
+                Ok(Took::Value(value, woken)) => {
+                    // SAFETY: locked above.
+                    unsafe { self.head.unlock(held) };
+                    if let Some(claimed) = woken {
+                        claimed.ready_in(&window);
+                    }
+                    return Ok(value);
                 }
-                Ok(value)
-            }
-            // SAFETY: locked above; just claimed.
-            Ok(Took::Select(claimed, s)) => unsafe {
-                self.meet(window, held, claimed, s).ok_or(Nothing::Empty)
-            },
-            Err(nothing) => {
-                // SAFETY: locked above.
-                unsafe { self.head.unlock(held) };
-                Err(nothing)
+                Ok(Took::Select(claimed, s)) => {
+                    // SAFETY: locked above; just claimed.
+                    if let Some(value) = unsafe { self.meet(window, held, claimed, s) } {
+                        return Ok(value);
+                    }
+                }
+                Err(nothing) => {
+                    // SAFETY: locked above.
+                    unsafe { self.head.unlock(held) };
+                    return Err(nothing);
+                }
             }
         }
     }

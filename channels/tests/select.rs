@@ -652,6 +652,35 @@ fn a_receiver_whose_sender_gives_up_goes_on_waiting() {
 }
 
 #[test]
+fn a_sender_that_gives_up_does_not_hide_the_one_behind_it() {
+    for selects in [false, true] {
+        everywhere(move || {
+            let (s, r) = bounded::<i32>(0);
+            let (s1, s2) = (s.clone(), s);
+            let in_vain = std::thread::spawn(move || {
+                panic_text(|| {
+                    select! { send(s1, no_value("none")) -> _ => {}, recv(never::<()>()) -> _ => {} }
+                })
+            });
+            while internal::queued(&r)[1] != 1 {
+                pause();
+            }
+            let sender = std::thread::spawn(move || s2.send(7).unwrap());
+            while internal::queued(&r)[1] != 2 {
+                pause();
+            }
+            let got = match selects {
+                false => r.try_recv().ok(),
+                true => select! { recv(r) -> v => v.ok(), default => None },
+            };
+            assert_eq!(got, Some(7));
+            assert_eq!(runtime::blocking(|| in_vain.join().unwrap()), "none");
+            runtime::blocking(|| sender.join().unwrap());
+        });
+    }
+}
+
+#[test]
 fn a_promised_place_goes_to_the_next_if_it_is_not_used() {
     everywhere(|| {
         let (s, r) = bounded::<i32>(1);
