@@ -141,7 +141,7 @@ impl<T> Hchan<T> {
         // SAFETY: locked.
         match unsafe { self.buffer() } {
             // SAFETY: there is room.
-            Buffer::Ring(ring) if len < queues.limit.get() => unsafe { ring.push(len, value) },
+            Buffer::Ring(ring) if len < queues.limit() => unsafe { ring.push(len, value) },
             Buffer::Ring(_) => return Err(Refused::Full(value)),
             Buffer::List(list) => list.push(value),
         }
@@ -211,7 +211,7 @@ impl<T> Hchan<T> {
         // SAFETY: as in `take`.
         unsafe {
             if (*s).elem.is_null() {
-                queues.limit.set(queues.limit.get() - 1); // the place is promised
+                queues.promise();
             } else {
                 let len = self.head.len.load(Ordering::Relaxed);
                 ring.push(len, (*s).elem.cast::<T>().read());

@@ -150,9 +150,7 @@ impl<'a> Arm<'a> {
         match self.kind {
             Kind::Recv(head, _) => head.may_recv(),
             Kind::Send(head) => {
-                !head.queues.recvq.is_empty()
-                    || head.len() < head.queues.limit.get()
-                    || head.is_closed_locked()
+                !head.queues.recvq.is_empty() || !head.is_full() || head.is_closed_locked()
             }
             Kind::Source(..) | Kind::Never => false,
         }
@@ -297,8 +295,8 @@ fn begin_send(head: &Head, window: Window) -> Attempt {
         && let Some((claimed, s)) = unsafe { queues.recvq.claim_first(DONE) }
     {
         won = Some(Sending::Direct(claimed, s));
-    } else if head.len() < queues.limit.get() {
-        queues.limit.set(queues.limit.get() - 1);
+    } else if !head.is_full() {
+        queues.promise();
         won = Some(Sending::Promised);
     }
     // SAFETY: locked above.
