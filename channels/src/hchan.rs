@@ -174,7 +174,7 @@ impl<T> Hchan<T> {
         // SAFETY: locked.
         match unsafe { self.buffer() } {
             // SAFETY: there is room.
-            Buffer::Ring(ring) if len < queues.limit.get() => unsafe { ring.push(len, value) },
+            Buffer::Ring(ring) if len < queues.limit() => unsafe { ring.push(len, value) },
             Buffer::Ring(_) => return Err(Refused::Full(value)),
             Buffer::List(list) => list.push(value),
         }
@@ -240,7 +240,7 @@ impl<T> Hchan<T> {
         // SAFETY: as in `take`.
         unsafe {
             if (*s).elem.is_null() {
-                queues.limit.set(queues.limit.get() - 1); // the place is promised
+                queues.promise();
             } else {
                 let len = self.head.len.load(Ordering::Relaxed);
                 ring.push(len, (*s).elem.cast::<T>().read());
@@ -344,26 +344,31 @@ impl<T> Hchan<T> {
     }
 
     pub(crate) fn try_recv(&self) -> Result<T, Nothing> {
-        let window = enter();
-        let (held, queues) = self.head.lock(&window);
-        // SAFETY: locked above.
-        match unsafe { self.take(&window, queues) } {
-            Ok(Took::Value(value, woken)) => {
-                // SAFETY: locked above.
-                unsafe { self.head.unlock(held) };
-                if let Some(claimed) = woken {
-                    claimed.ready_in(&window);
+        // Once, but for a sender that was chosen, and then gave up: there may be another behind it.
+        loop {
+            let window = enter();
+            let (held, queues) = self.head.lock(&window);
+            // SAFETY: locked above.
+            match unsafe { self.take(&window, queues) } {
+                Ok(Took::Value(value, woken)) => {
+                    // SAFETY: locked above.
+                    unsafe { self.head.unlock(held) };
+                    if let Some(claimed) = woken {
+                        claimed.ready_in(&window);
+                    }
+                    return Ok(value);
                 }
-                Ok(value)
-            }
-            // SAFETY: locked above; just claimed.
-            Ok(Took::Select(claimed, s)) => unsafe {
-                self.meet(window, held, claimed, s).ok_or(Nothing::Empty)
-            },
-            Err(nothing) => {
-                // SAFETY: locked above.
-                unsafe { self.head.unlock(held) };
-                Err(nothing)
+                Ok(Took::Select(claimed, s)) => {
+                    // SAFETY: locked above; just claimed.
+                    if let Some(value) = unsafe { self.meet(window, held, claimed, s) } {
+                        return Ok(value);
+                    }
+                }
+                Err(nothing) => {
+                    // SAFETY: locked above.
+                    unsafe { self.head.unlock(held) };
+                    return Err(nothing);
+                }
             }
         }
     }

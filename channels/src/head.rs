@@ -55,8 +55,9 @@ pub(crate) struct Queues {
     pub(crate) recvq: WaitQueue,
     pub(crate) sendq: WaitQueue,
     /// How many values may be in the buffer: its capacity, less the places that are promised to
-    /// selects which have chosen to send and have not done so yet.
-    pub(crate) limit: Cell<usize>,
+    /// selects which have chosen to send and have not done so yet. Written under the lock, read
+    /// without by who asks whether there is room.
+    limit: AtomicUsize,
     /// Those who watch for something to receive. Only with a flag set they are looked for.
     recv_watch: WaitQueue,
     /// Those who watch for room, or a receiver.
@@ -90,7 +91,7 @@ impl Head {
                 one_side_gone: Cell::new(false),
                 recv_watch: WaitQueue::new(),
                 send_watch: WaitQueue::new(),
-                limit: Cell::new(cap.unwrap_or(usize::MAX)),
+                limit: AtomicUsize::new(cap.unwrap_or(usize::MAX)),
                 sendq: WaitQueue::new(),
                 recvq: WaitQueue::new(),
             },
@@ -248,13 +249,33 @@ impl Head {
         self.len() == 0
     }
 
+    /// Whether there is no room for a value: what is promised is none.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
-        self.cap.is_some_and(|cap| self.len() >= cap)
+        self.len() >= self.queues.limit()
     }
 }
 
 impl Queues {
+    /// How many values may be in the buffer.
+    #[inline(always)]
+    pub(crate) fn limit(&self) -> usize {
+        // Relaxed, here and below: ordered by the lock; who reads without it gets a hint.
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Promises a place of the buffer, of which one is free. Under the lock.
+    #[inline]
+    pub(crate) fn promise(&self) {
+        self.limit.store(self.limit() - 1, Ordering::Relaxed);
+    }
+
+    /// The place that was promised is free, or is about to be taken. Under the lock.
+    #[inline]
+    pub(crate) fn end_promise(&self) {
+        self.limit.store(self.limit() + 1, Ordering::Relaxed);
+    }
+
     /// The next waiter to be told that the channel is closed: receivers first, as in Go. They are
     /// woken one by one, so that neither the lock nor the window is held for long; new ones
     /// cannot come.

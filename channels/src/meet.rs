@@ -7,7 +7,7 @@
 //!
 //! ```text
 //!   a receiver waits           it is claimed, and sleeps on until the value has come   Direct
-//!   the buffer has room        a place of it is promised (Queues::limit)               Promised
+//!   the buffer has room        a place of it is promised (Queues::promise)             Promised
 //!   nothing: the select waits, and is chosen by
 //!     a receiver               which claims it, and waits for the value in `meet`      Partner
 //!     a place becoming free    which is promised to it                                 Promised
@@ -134,7 +134,7 @@ impl<T> Hchan<T> {
             Sending::Promised => {
                 let window = enter_quietly();
                 let (held, queues) = self.head.lock(&window);
-                queues.limit.set(queues.limit.get() + 1);
+                queues.end_promise();
                 // SAFETY: locked above, then unlocked.
                 let result = unsafe {
                     let result = self.pass(&window, queues, value);
@@ -177,7 +177,7 @@ impl<T> Hchan<T> {
             Sending::Promised => {
                 let window = enter_quietly();
                 let (held, queues) = self.head.lock(&window);
-                queues.limit.set(queues.limit.get() + 1);
+                queues.end_promise();
                 // SAFETY: locked above; the place that was promised is free.
                 let woken = unsafe { self.move_up(queues) };
                 let side = match woken {

@@ -385,6 +385,66 @@ fn a_receiver_whose_sender_gives_up_goes_on_waiting() {
 }
 
 #[test]
+fn a_sender_that_gives_up_does_not_hide_the_one_behind_it() {
+    for selects in [false, true] {
+        everywhere(move || {
+            let (s, r) = bounded::<i32>(0);
+            let (s1, s2) = (s.clone(), s);
+            let in_vain = std::thread::spawn(move || {
+                panic_text(|| {
+                    select! { send(s1, no_value("none")) -> _ => {}, recv(never::<()>()) -> _ => {} }
+                })
+            });
+            while internal::queued(&r)[1] != 1 {
+                pause();
+            }
+            let sender = std::thread::spawn(move || s2.send(7).unwrap());
+            while internal::queued(&r)[1] != 2 {
+                pause();
+            }
+            let got = match selects {
+                false => r.try_recv().ok(),
+                true => select! { recv(r) -> v => v.ok(), default => None },
+            };
+            assert_eq!(got, Some(7));
+            assert_eq!(runtime::blocking(|| in_vain.join().unwrap()), "none");
+            runtime::blocking(|| sender.join().unwrap());
+        });
+    }
+}
+
+#[test]
+fn a_promised_place_is_no_room() {
+    everywhere(|| {
+        let (s, r) = bounded::<i32>(1);
+        let (mut list, mut watch) = (Select::new(), Select::new());
+        list.send(&s);
+        watch.send(&s);
+        let oper = list.select();
+        assert!(s.is_full() && r.is_full());
+        assert!(watch.try_ready().is_err());
+        assert!(watch.ready_timeout(Duration::from_millis(1)).is_err());
+
+        // Who watches for room is told when the place is free after all.
+        let s2 = s.clone();
+        let watcher = std::thread::spawn(move || {
+            let mut watch = Select::new();
+            watch.send(&s2);
+            watch.ready_timeout(LONG)
+        });
+        while internal::queued(&r)[3] == 0 {
+            pause();
+        }
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(oper))).is_err());
+        assert_eq!(runtime::blocking(|| watcher.join().unwrap()), Ok(0));
+        assert!(!s.is_full());
+        assert_eq!(watch.try_ready(), Ok(0));
+        list.select().send(&s, 1).unwrap();
+        assert!(s.is_full());
+    });
+}
+
+#[test]
 fn a_promised_place_goes_to_the_next_if_it_is_not_used() {
     everywhere(|| {
         let (s, r) = bounded::<i32>(1);

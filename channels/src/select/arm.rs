@@ -150,9 +150,7 @@ impl<'a> Arm<'a> {
         match self.kind {
             Kind::Recv(head, _) => head.may_recv(),
             Kind::Send(head) => {
-                !head.queues.recvq.is_empty()
-                    || head.len() < head.queues.limit.get()
-                    || head.is_closed_locked()
+                !head.queues.recvq.is_empty() || !head.is_full() || head.is_closed_locked()
             }
             Kind::Source(..) | Kind::Never => false,
         }
@@ -250,30 +248,35 @@ impl<'a> Arm<'a> {
 
 /// # Safety
 /// `head` is that of a channel of Ts; `elem` has room for one.
-unsafe fn take<T>(head: &Head, window: Window, elem: *mut ()) -> Attempt {
+unsafe fn take<T>(head: &Head, mut window: Window, elem: *mut ()) -> Attempt {
     // SAFETY: the head is the first field of its channel.
     let chan = unsafe { &*ptr::from_ref(head).cast::<Hchan<T>>() };
-    let (held, queues) = head.lock(&window);
-    // SAFETY: locked above, then unlocked; `meet_at` gets what `take` has found.
-    unsafe {
-        match chan.take(&window, queues) {
-            Ok(Took::Value(value, woken)) => {
-                head.unlock(held);
-                elem.cast::<T>().write(value);
-                if let Some(claimed) = woken {
-                    claimed.ready_in(&window);
+    // Once, but for a sender that was chosen, and then gave up: there may be another behind it.
+    loop {
+        let (held, queues) = head.lock(&window);
+        // SAFETY: locked above, then unlocked; `meet_at` gets what `take` has found.
+        unsafe {
+            match chan.take(&window, queues) {
+                Ok(Took::Value(value, woken)) => {
+                    head.unlock(held);
+                    elem.cast::<T>().write(value);
+                    if let Some(claimed) = woken {
+                        claimed.ready_in(&window);
+                    }
+                    return Attempt::Won(Won::Received);
                 }
-                Attempt::Won(Won::Received)
-            }
-            Ok(Took::Select(claimed, s)) => match chan.meet_at(window, held, claimed, s, elem) {
-                true => Attempt::Won(Won::Received),
-                false => Attempt::NotReady(enter()),
-            },
-            Err(nothing) => {
-                head.unlock(held);
-                match nothing {
-                    Nothing::Closed => Attempt::Won(Won::Closed),
-                    Nothing::Empty => Attempt::NotReady(window),
+                Ok(Took::Select(claimed, s)) => {
+                    if chan.meet_at(window, held, claimed, s, elem) {
+                        return Attempt::Won(Won::Received);
+                    }
+                    window = enter();
+                }
+                Err(nothing) => {
+                    head.unlock(held);
+                    return match nothing {
+                        Nothing::Closed => Attempt::Won(Won::Closed),
+                        Nothing::Empty => Attempt::NotReady(window),
+                    };
                 }
             }
         }
@@ -292,8 +295,8 @@ fn begin_send(head: &Head, window: Window) -> Attempt {
         && let Some((claimed, s)) = unsafe { queues.recvq.claim_first(DONE) }
     {
         won = Some(Sending::Direct(claimed, s));
-    } else if head.len() < queues.limit.get() {
-        queues.limit.set(queues.limit.get() - 1);
+    } else if !head.is_full() {
+        queues.promise();
         won = Some(Sending::Promised);
     }
     // SAFETY: locked above.
