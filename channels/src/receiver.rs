@@ -80,7 +80,8 @@ impl<T> Receiver<T> {
     /// /// Always gives the same.
     /// struct Constant(u8);
     ///
-    /// impl Source for Constant {
+    /// // SAFETY: nothing is done in a window; waiters are not kept.
+    /// unsafe impl Source for Constant {
     ///     type Item = u8;
     ///     fn try_take(&self) -> Taken<u8> {
     ///         Taken::Item(self.0)

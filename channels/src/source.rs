@@ -178,7 +178,8 @@ impl At {
     }
 }
 
-impl Source for At {
+// SAFETY: nothing but loads and stores; waiters are not kept.
+unsafe impl Source for At {
     type Item = Instant;
 
     fn try_take(&self) -> Taken<Instant> {
@@ -216,7 +217,8 @@ impl Tick {
     }
 }
 
-impl Source for Tick {
+// SAFETY: nothing but loads and stores; waiters are not kept.
+unsafe impl Source for Tick {
     type Item = Instant;
 
     fn try_take(&self) -> Taken<Instant> {

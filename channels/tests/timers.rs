@@ -204,15 +204,17 @@ impl Bell {
     }
 
     fn tell(&self) {
-        let watchers = std::mem::take(&mut *self.watchers.lock().unwrap());
-        watchers
-            .into_iter()
+        // Claimed under the lock that `unwatch` takes, made ready outside.
+        let claimed: Vec<_> = (self.watchers.lock().unwrap().drain(..))
             .filter_map(|(w, token)| w.claim(token))
-            .for_each(|claimed| claimed.ready());
+            .collect();
+        claimed.into_iter().for_each(|claimed| claimed.ready());
     }
 }
 
-impl Source for Bell {
+// SAFETY: only atomics, and a lock for a few instructions, under which watchers are claimed and
+// forgotten.
+unsafe impl Source for Bell {
     type Item = usize;
 
     fn try_take(&self) -> Taken<usize> {

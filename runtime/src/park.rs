@@ -86,22 +86,29 @@ pub use crate::sched::{Interrupt, Window};
 /// A wait on a source is [opened](Window::open_waiter) before it is registered by
 /// [`Source::watch`]; after that the source is asked once more, and then the waiter
 /// [parks](Window::park_open), until what [`Source::try_take`] gave as the time.
-pub trait Source: Send + Sync {
+///
+/// # Safety
+/// All but [`Source::try_take`] is called inside the caller's window: it is short, does not unwind,
+/// runs no user code, and does not enter the runtime again ([`enter`]); nor does it wait for a lock that
+/// somebody holds who does. A waiter is claimed with the token that came with it, and not any more
+/// when [`Source::unwatch`] of it has returned: its goroutine, and its runtime, may be gone then.
+/// (So a claim comes under the lock that `unwatch` takes; [`Claimed::ready`] comes after the unlock.)
+pub unsafe trait Source: Send + Sync {
     /// What is received.
     type Item;
 
     /// Takes the next item, if there is one.
     fn try_take(&self) -> Taken<Self::Item>;
 
-    /// What [`Source::try_take`] would find, without taking it.
+    /// What [`Source::try_take`] would find, without taking it. Inside the caller's window.
     fn state(&self) -> Taken<()>;
 
     /// Has `waiter` claimed with `token` at the next change: whenever `state` may have become
     /// ready, or its time another one, by something else than the passing of time. Inside
-    /// the caller's window: short, without user code, and without entering again.
+    /// the caller's window.
     fn watch(&self, window: &Window, waiter: Waiter, token: Token);
 
-    /// Forgets a waiter.
+    /// Forgets a waiter. Inside the caller's window.
     fn unwatch(&self, window: &Window, waiter: Waiter);
 }
 

@@ -111,7 +111,9 @@ impl Inner {
     }
 }
 
-impl Source for Inner {
+// SAFETY: the state has a short lock of its own, under which watchers are claimed, and which `unwatch`
+// takes.
+unsafe impl Source for Inner {
     type Item = Instant;
 
     fn try_take(&self) -> Taken<Instant> {
