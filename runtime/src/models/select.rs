@@ -71,8 +71,10 @@ impl Chan {
         }
     }
 
-    fn lock(&self) -> Held {
-        self.lock.lock_unbiased()
+    /// `slot`: that of the caller's P.
+    fn lock(&self, slot: Option<&BiasSlot>) -> Held {
+        // SAFETY: one thread has the slot, and holds no other lock when it gives it.
+        unsafe { self.lock.lock(slot) }
     }
 
     fn unlock(&self, held: Held) {
@@ -128,9 +130,9 @@ impl World {
     }
 
     /// Tries the arm of select `i` at channel `c`: whether it has fired.
-    fn attempt(&self, i: usize, c: usize) -> bool {
+    fn attempt(&self, i: usize, c: usize, slot: Option<&BiasSlot>) -> bool {
         let (chan, me) = (&self.chans[c], &self.selects[i]);
-        let held = chan.lock();
+        let held = chan.lock(slot);
         let found = chan.state(|state| match state.closed {
             true => Err(()),
             // SAFETY: locked; a queued sudog's frame is there.
@@ -159,7 +161,7 @@ impl World {
     fn select(&self, i: usize, slot: Option<&BiasSlot>) {
         let me = &self.selects[i];
         loop {
-            if (0..2).any(|c| self.attempt(i, c)) {
+            if (0..2).any(|c| self.attempt(i, c, slot)) {
                 return;
             }
             // Pass 2.
@@ -168,7 +170,7 @@ impl World {
             let all = slot.and_then(|slot| unsafe { Lock::lock_all(slot, locks) });
             let mut several = match all {
                 Some(_) => [None, None],
-                None => [0, 1].map(|c| Some(self.chans[c].lock())),
+                None => [0, 1].map(|c| Some(self.chans[c].lock(None))),
             };
             let release = |all: Option<Held>, several: &mut [Option<Held>; 2]| {
                 if let Some(held) = all {
@@ -217,12 +219,12 @@ impl World {
         let me = &self.selects[i];
         let token = me.parker.token();
         // The lock that is released last.
-        let held = self.chans[1].lock();
+        let held = self.chans[1].lock(None);
         self.chans[1].unlock(held);
         let (winner, outcome) = (token.get() / OUTCOMES, token.get() % OUTCOMES);
         for c in (0..2).filter(|&c| c as u32 != winner) {
             let chan = &self.chans[c];
-            let held = chan.lock();
+            let held = chan.lock(None);
             // SAFETY: locked; the sudog was pushed to this queue.
             chan.state(|state| unsafe {
                 let sudog = (*me.sudogs.get())[c].as_mut().expect("it was queued");
@@ -243,7 +245,7 @@ impl World {
     fn close(&self, c: usize) {
         loop {
             let chan = &self.chans[c];
-            let held = chan.lock();
+            let held = chan.lock(None);
             // Which of the two selects it is shows in the queue.
             let next = chan.state(|state| {
                 state.closed = true;
