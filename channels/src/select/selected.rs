@@ -18,7 +18,8 @@ use std::ptr;
 ///
 /// # Panics
 /// If it is dropped without. Who was to receive goes on waiting for somebody else; what was received
-/// is lost, and not dropped.
+/// is lost, and not dropped. (One that is leaked, by `std::mem::forget`, is never completed: who was to
+/// receive then waits for ever.)
 #[must_use]
 pub struct SelectedOperation<'a> {
     pub(super) index: usize,
