@@ -269,6 +269,51 @@ fn a_waiter_is_not_starved_by_those_that_barge() {
     });
 }
 
+/// Who unlocks computes on for long: the waiter must not stand behind it in its P's queue until the
+/// end of its slice (10 ms and more), beside a P that is idle.
+#[test]
+fn a_woken_waiter_runs_on_an_idle_p() {
+    for procs in [2, 4, 8] {
+        within_minute(|| {
+            let rt = runtime::start(procs);
+            let mut delays: Vec<Duration> = (0..40).map(|_| rt.run(delay_of_a_waiter)).collect();
+            delays.sort();
+            // The machine may be busy with other things: most of them may take longer.
+            let quick = delays[delays.len() / 4];
+            assert!(quick < Duration::from_millis(5), "{procs} Ps: {delays:?}");
+        });
+    }
+}
+
+/// From an unlock to what the waiter then does, while the one that unlocked does not enter the
+/// runtime.
+fn delay_of_a_waiter() -> Duration {
+    let m = Arc::new(Mutex::new(()));
+    let (here, did) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let held = m.lock().unwrap();
+    let (at, h, d) = (m.clone(), here.clone(), did.clone());
+    let waiter = runtime::spawn(move || {
+        h.store(true, SeqCst);
+        drop(at.lock().unwrap());
+        d.store(true, SeqCst);
+    });
+    while !here.load(SeqCst) {
+        yield_now();
+    }
+    runtime::time::sleep(Duration::from_millis(1)); // from the mark to the queue
+    let start = Instant::now();
+    drop(held);
+    while !did.load(SeqCst) {
+        std::hint::spin_loop();
+    }
+    let delay = start.elapsed();
+    waiter.join().unwrap();
+    delay
+}
+
 /// In starvation mode those who queue come in the order in which they came.
 #[test]
 fn starved_waiters_are_served_in_order() {
