@@ -35,8 +35,8 @@ impl Claimed {
         }
     }
 
-    /// As [`Claimed::ready_in`], for a caller that will not wait soon: if a P is idle, the waiter
-    /// shall run there (each of Go's `ready` ends in a `wakep`). In the caller's own next slot
+    /// As [`Claimed::ready_in`], for a caller that will not wait soon: if a P is idle, or about to be,
+    /// the waiter shall run there (each of Go's `ready` ends in a `wakep`). In the caller's own slot
     /// nobody takes it from there, and it would wait for as long as the caller runs.
     #[inline]
     pub(crate) fn ready_beside(self, window: &super::Window) {
@@ -86,7 +86,9 @@ impl Sched {
     /// As for `ready_on`.
     #[inline]
     unsafe fn ready_beside(&self, p: &P, claimed: Claimed) {
-        if self.idle.npidle() == 0 {
+        // An M that spins counts: it may be past our slot already, but looks at the deques once more
+        // after it has stopped. In this order: its P is idle before it stops.
+        if self.idle.nmspinning() == 0 && self.idle.npidle() == 0 {
             // SAFETY: the caller's promise.
             return unsafe { self.ready_on(p, claimed) };
         }
