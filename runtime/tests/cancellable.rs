@@ -6,7 +6,7 @@ use runtime::time::{sleep, timeout};
 use runtime::{Cancelled, cancellable, go, scope};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
-use support::{scale, with_procs, within_minute};
+use support::{scale, with_procs};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -36,10 +36,6 @@ fn a_canceller_works_from_anywhere_and_at_any_time() {
         }
     };
     with_procs(|rt| rt.run(work));
-    within_minute(|| {
-        let _rt = runtime::start(2);
-        work(); // on a plain thread
-    });
 }
 
 #[test]
