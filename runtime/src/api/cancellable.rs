@@ -1,12 +1,10 @@
 //! Pieces of work that others can tell to end.
 
-use crate::atomics::heavy_fence;
-use crate::g::interrupt::Frame;
-use crate::sched::interrupt::{claim, me, next_frame_id};
-use crate::timer::node::{Action, Node};
+use crate::api::frame;
+use crate::sched::interrupt::end_frame;
+use crate::timer::node::Node;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
-use std::ptr::NonNull;
+use std::panic::Location;
 use std::sync::Arc;
 
 /// The work was told to end before it was done.
@@ -33,12 +31,7 @@ impl Canceller {
     pub fn cancel(&self) -> bool {
         let mut claimed = None;
         let lives = self.node.end_now(|parker, frame| {
-            // SAFETY: both are alive as long as the node's lock is held and its frame has not
-            // ended.
-            let (parker, frame) = unsafe { (parker.as_ref(), &*frame) };
-            parker.request_frame(frame);
-            heavy_fence();
-            claimed = claim(parker);
+            claimed = end_frame(parker, frame);
         });
         if let Some(claimed) = claimed {
             claimed.ready();
@@ -86,21 +79,11 @@ pub fn cancellable<F, T>(f: F) -> Result<T, Cancelled>
 where
     F: FnOnce(Canceller) -> T,
 {
-    let me = me();
-    let mut frame = Frame::new(next_frame_id(), None);
-    // SAFETY: left below, in the same place; what could unwind is caught.
-    unsafe { me.enter_frame(&mut frame) };
-    let action = Action::Frame(NonNull::from(me), &raw const frame);
-    let node = Arc::new(Node::new(action, Location::caller()));
-    let work = Canceller {
-        node: Arc::clone(&node),
+    let site = Location::caller();
+    let teller = |end| Some(Arc::new(Node::new(end, site)));
+    let work = |node: Option<&Arc<Node>>| {
+        let node = Arc::clone(node.expect("it was just made"));
+        f(Canceller { node })
     };
-    let result = catch_unwind(AssertUnwindSafe(|| f(work)));
-    node.end_frame();
-    me.leave_frame(&frame);
-    match result {
-        Ok(value) => Ok(value),
-        Err(payload) if frame.is_mine(&*payload) => Err(Cancelled),
-        Err(payload) => resume_unwind(payload),
-    }
+    frame::run(None, teller, work).ok_or(Cancelled)
 }

@@ -4,6 +4,7 @@
 pub(crate) mod builder;
 pub(crate) mod calls;
 pub(crate) mod cancellable;
+mod frame;
 pub(crate) mod go;
 pub(crate) mod join;
 pub(crate) mod local;

@@ -4,7 +4,7 @@ use super::Sched;
 use crate::atomics::atomic::AtomicU64;
 use crate::atomics::{Backoff, Ordering, heavy_fence};
 use crate::g::G;
-use crate::g::interrupt::{FrameUnwind, Request};
+use crate::g::interrupt::{Frame, FrameUnwind, Request};
 use crate::g::parker::{Claimed, Kind, Parker};
 use crate::g::task::Unwind;
 use crate::m::thread::thread_parker;
@@ -17,11 +17,8 @@ use std::time::Instant;
 /// # Safety
 /// The goroutine is not freed meanwhile.
 pub(crate) unsafe fn cancel(g: &G) {
-    g.parker.request_cancel();
-    heavy_fence();
-    if let Some(claimed) = claim(&g.parker) {
-        claimed.ready();
-    }
+    // SAFETY: the caller's promise.
+    unsafe { cancel_all(std::iter::once(g)) }
 }
 
 /// As [`cancel`], of many at the cost of one fence.
@@ -32,6 +29,13 @@ pub(crate) unsafe fn cancel_all<'a>(gs: impl Iterator<Item = &'a G> + Clone) {
     gs.clone().for_each(|g| g.parker.request_cancel());
     heavy_fence();
     gs.filter_map(|g| claim(&g.parker)).for_each(Claimed::ready);
+}
+
+/// Tells a frame to end, and claims the wait that its waiter is in, if it is in one.
+pub(crate) fn end_frame(parker: &Parker, frame: &Frame) -> Option<Claimed> {
+    parker.request_frame(frame);
+    heavy_fence();
+    claim(parker)
 }
 
 /// Step (3) of an interrupter, whose request is made and fenced: claims the wait, and waits until

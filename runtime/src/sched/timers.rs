@@ -16,7 +16,7 @@
 
 use super::{Phase, Sched, State};
 use crate::atomics::{Ordering, light_fence};
-use crate::g::parker::Claimed;
+use crate::g::parker::{Claimed, Token};
 use crate::m::M;
 use crate::p::P;
 use crate::p::runq::Runnable;
@@ -108,7 +108,9 @@ impl Sched {
             for target in due.drain(..) {
                 any = true;
                 let woken = match target {
-                    Target::Wake(waiter) => Target::claim(waiter).and_then(|c| self.woken(c)),
+                    Target::Wake(waiter) => {
+                        waiter.claim(Token::TIMEOUT).and_then(|c| self.woken(c))
+                    }
                     Target::Node(node, number) => self.fire(p, node, number, now),
                 };
                 // The first is next, the others come behind what is ready already: nobody's
@@ -155,12 +157,7 @@ impl Sched {
         } else {
             let mut claimed = None;
             let fired = node.fire(number, now, |parker, frame| {
-                // SAFETY: both are alive as long as the node's lock is held and its frame has not
-                // ended.
-                let (parker, frame) = unsafe { (parker.as_ref(), &*frame) };
-                parker.request_frame(frame);
-                crate::atomics::heavy_fence();
-                claimed = super::interrupt::claim(parker);
+                claimed = super::interrupt::end_frame(parker, frame);
             });
             match fired {
                 Fired::Nothing | Fired::Frame => {}

@@ -111,6 +111,15 @@ impl Window {
         unsafe { m.curg.load(Ordering::Relaxed).as_ref() }
     }
 
+    /// The caller's parker.
+    #[inline]
+    fn parker(&self) -> &Parker {
+        match self.g() {
+            Some(g) => &g.parker,
+            None => &thread_parker().parker,
+        }
+    }
+
     /// Names the caller's next wait, to be published to those who may end it.
     ///
     /// # Safety
@@ -121,10 +130,7 @@ impl Window {
     /// has ended.
     #[inline]
     pub unsafe fn waiter(&self) -> Waiter {
-        match self.g() {
-            Some(g) => g.parker.episode(),
-            None => thread_parker().parker.episode(),
-        }
+        self.parker().episode()
     }
 
     /// A lock of which this goroutine's P, if it is one, has the bias.
@@ -235,10 +241,7 @@ impl Window {
     /// # Safety
     /// As for [`Window::waiter`], but for when it is published.
     pub unsafe fn open_waiter(&self) -> Waiter {
-        let parker = match self.g() {
-            Some(g) => &g.parker,
-            None => &thread_parker().parker,
-        };
+        let parker = self.parker();
         let waiter = parker.episode();
         parker.open(waiter);
         waiter

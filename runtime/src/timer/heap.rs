@@ -12,7 +12,7 @@
 
 use super::node::Node;
 use super::{NEVER, Nanos};
-use crate::g::parker::{Claimed, Token, Waiter};
+use crate::g::parker::Waiter;
 use std::sync::Arc;
 
 /// Below this the heap is not swept: 1.5 KiB, and a sweep that finds all alive is then rare enough.
@@ -204,17 +204,10 @@ impl Drop for Heap {
     }
 }
 
-impl Target {
-    /// Ends a wait by its deadline, if it has not ended otherwise.
-    pub(crate) fn claim(waiter: Waiter) -> Option<Claimed> {
-        waiter.claim(Token::TIMEOUT)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::g::parker::{Kind, Parker};
+    use crate::g::parker::{Kind, Parker, Token};
 
     fn waiting(n: usize) -> Vec<Parker> {
         (0..n)

@@ -206,12 +206,7 @@ impl Node {
 
     /// Its entry with this number has come up in a heap, and is out of it. With a frame, `end` is
     /// called under the lock.
-    pub(crate) fn fire(
-        &self,
-        number: u32,
-        now: Nanos,
-        end: impl FnOnce(NonNull<Parker>, *const Frame),
-    ) -> Fired {
+    pub(crate) fn fire(&self, number: u32, now: Nanos, end: impl FnOnce(&Parker, &Frame)) -> Fired {
         let mut state = self.state.lock();
         if state.entry.is_none_or(|(n, _)| n != number) {
             return Fired::Nothing;
@@ -236,7 +231,8 @@ impl Node {
                 }
             }
             Action::Frame(parker, frame) => {
-                end(*parker, *frame);
+                // SAFETY: both are there until `end_frame`, which waits for the lock.
+                unsafe { end(parker.as_ref(), &**frame) };
                 Fired::Frame
             }
         }
@@ -270,11 +266,12 @@ impl Node {
 
     /// Ends the frame now, if it has not ended by itself; whether it had not. `end` is called under
     /// the lock.
-    pub(crate) fn end_now(&self, end: impl FnOnce(NonNull<Parker>, *const Frame)) -> bool {
+    pub(crate) fn end_now(&self, end: impl FnOnce(&Parker, &Frame)) -> bool {
         let state = self.state.lock();
         match state.action {
             Action::Frame(parker, frame) => {
-                end(parker, frame);
+                // SAFETY: as in `fire`.
+                unsafe { end(parker.as_ref(), &*frame) };
                 true
             }
             _ => false,

@@ -39,18 +39,12 @@ pub fn sleep_until(at: Instant) {
 }
 
 fn sleep_to(at: Option<Instant>) {
-    loop {
-        let window = Window::enter();
-        // SAFETY: nothing is published: only the deadline or an interrupt ends the wait.
-        let (window, token) =
-            unsafe { window.park_until(WaitReason::Sleep, Interrupt::Allowed, at, || true) };
-        drop(window);
-        if token == Token::TIMEOUT {
-            return;
-        }
-        interrupt::interrupted();
-        if std::thread::panicking() {
-            return;
-        }
+    let window = Window::enter();
+    // SAFETY: nothing is published: only the deadline or an interrupt ends the wait.
+    let (window, token) =
+        unsafe { window.park_until(WaitReason::Sleep, Interrupt::Allowed, at, || true) };
+    drop(window);
+    if token == Token::INTERRUPTED {
+        interrupt::interrupted(); // returns if the caller unwinds already, and shall not sleep
     }
 }

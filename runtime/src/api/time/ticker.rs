@@ -1,9 +1,7 @@
 //! A timer that fires again and again.
 
-use super::watchers::{Watched, due, wait};
-use crate::g::parker::{Token, Waiter};
-use crate::park::{Source, Taken};
-use crate::sched::Window;
+use super::watchers::{Fires, Watched};
+use crate::park::Source;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,12 +21,7 @@ use std::time::{Duration, Instant};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Ticker {
-    inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    state: Watched<State>,
+    state: Arc<Watched<State>>,
 }
 
 #[derive(Debug)]
@@ -58,15 +51,13 @@ impl Ticker {
     /// If the period is zero.
     pub fn new(period: Duration) -> Ticker {
         Ticker {
-            inner: Arc::new(Inner {
-                state: Watched::new(State::starting(period)),
-            }),
+            state: Arc::new(Watched::new(State::starting(period))),
         }
     }
 
     /// Stops it: it does not tick until it is set again.
     pub fn stop(&self) {
-        self.inner.state.change(|s| s.next = None);
+        self.state.change(|s| s.next = None);
     }
 
     /// Sets it to another period; the next tick comes after one.
@@ -75,47 +66,29 @@ impl Ticker {
     /// If the period is zero.
     pub fn reset(&self, period: Duration) {
         let new = State::starting(period);
-        self.inner.state.change(|s| *s = new);
+        self.state.change(|s| *s = new);
     }
 
     /// Waits for the next tick, and returns when it was due. Of several that wait one gets it.
     /// `None` only if the caller is unwinding and must not wait any more.
     pub fn wait(&self) -> Option<Instant> {
-        wait(&*self.inner)
+        self.state.wait()
     }
 
     /// The ticker as what `channels` makes a receiver of.
     #[doc(hidden)]
     pub fn source(&self) -> Arc<dyn Source<Item = Instant>> {
-        Arc::<Inner>::clone(&self.inner)
+        Arc::<Watched<State>>::clone(&self.state)
     }
 }
 
-// SAFETY: the state has a short lock of its own, under which watchers are claimed, and which `unwatch`
-// takes.
-unsafe impl Source for Inner {
-    type Item = Instant;
-
-    fn try_take(&self) -> Taken<Instant> {
-        self.state.with(|s| {
-            let answer = due(s.next);
-            if let Taken::Item(at) = answer {
-                s.next = after(at, s.period);
-            }
-            answer
-        })
+impl Fires for State {
+    fn next(&self) -> Option<Instant> {
+        self.next
     }
 
-    fn state(&self) -> Taken<()> {
-        self.state.with(|s| due(s.next)).without_item()
-    }
-
-    fn watch(&self, _: &Window, waiter: Waiter, token: Token) {
-        self.state.watch(waiter, token);
-    }
-
-    fn unwatch(&self, _: &Window, waiter: Waiter) {
-        self.state.unwatch(waiter);
+    fn received(&mut self, at: Instant) {
+        self.next = after(at, self.period);
     }
 }
 

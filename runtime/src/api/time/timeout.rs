@@ -1,15 +1,13 @@
 //! Deadlines for whole pieces of work.
 
 use super::from_now;
-use crate::g::interrupt::Frame;
+use crate::api::frame;
 use crate::sched::Window;
-use crate::sched::interrupt::{me, next_frame_id};
 use crate::timer::heap::Target;
 use crate::timer::nanos;
-use crate::timer::node::{Action, Node};
+use crate::timer::node::Node;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
-use std::ptr::NonNull;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -78,38 +76,19 @@ where
     F: FnOnce() -> T,
 {
     let Some(at) = at else { return Ok(f()) };
-    let me = me();
-    let mut frame = Frame::new(next_frame_id(), Some(at));
-    // SAFETY: left below, in the same place; what could unwind is caught.
-    unsafe { me.enter_frame(&mut frame) };
+    let site = Location::caller();
     // A plain thread looks at the time of its frames by itself; for a goroutine a timer does.
-    let node = start_timer(at, NonNull::from(me), &frame, Location::caller());
-    let result = catch_unwind(AssertUnwindSafe(f));
-    if let Some(node) = node {
-        node.end_frame();
-    }
-    me.leave_frame(&frame);
-    match result {
-        Ok(value) => Ok(value),
-        Err(payload) if frame.is_mine(&*payload) => Err(Elapsed),
-        Err(payload) => resume_unwind(payload),
-    }
-}
-
-fn start_timer(
-    at: Instant,
-    me: NonNull<crate::g::parker::Parker>,
-    frame: &Frame,
-    site: &'static Location<'static>,
-) -> Option<Arc<Node>> {
-    let window = Window::enter_quietly();
-    if !window.is_goroutine() {
-        return None;
-    }
-    let when = nanos(at);
-    let (node, number) = Node::armed(Action::Frame(me, frame), when, site);
-    let node = Arc::new(node);
-    let added = window.add_timer(when, Target::Node(Arc::clone(&node), number));
-    debug_assert!(added.is_ok(), "a goroutine has a P in the window");
-    Some(node)
+    let teller = |end| {
+        let window = Window::enter_quietly();
+        if !window.is_goroutine() {
+            return None;
+        }
+        let when = nanos(at);
+        let (node, number) = Node::armed(end, when, site);
+        let node = Arc::new(node);
+        let added = window.add_timer(when, Target::Node(Arc::clone(&node), number));
+        debug_assert!(added.is_ok(), "a goroutine has a P in the window");
+        Some(node)
+    };
+    frame::run(Some(at), teller, |_| f()).ok_or(Elapsed)
 }

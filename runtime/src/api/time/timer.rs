@@ -1,10 +1,8 @@
 //! A timer that fires once, and can be set anew.
 
 use super::from_now;
-use super::watchers::{Watched, due, wait};
-use crate::g::parker::{Token, Waiter};
-use crate::park::{Source, Taken};
-use crate::sched::Window;
+use super::watchers::{Fires, Watched};
+use crate::park::Source;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,12 +26,7 @@ use std::time::{Duration, Instant};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Timer {
-    inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    state: Watched<State>,
+    state: Arc<Watched<State>>,
 }
 
 #[derive(Debug)]
@@ -51,24 +44,21 @@ impl Timer {
             at: from_now(d),
         };
         Timer {
-            inner: Arc::new(Inner {
-                state: Watched::new(state),
-            }),
+            state: Arc::new(Watched::new(state)),
         }
     }
 
     /// Stops it: it does not fire until it is set again. True if it had not fired (or if nobody
     /// had received it yet: what was not received never will be).
     pub fn stop(&self) -> bool {
-        self.inner
-            .state
+        self.state
             .change(|s| std::mem::replace(&mut s.armed, false))
     }
 
     /// Sets it to `d` from now. True if it was still to fire.
     pub fn reset(&self, d: Duration) -> bool {
         let at = from_now(d);
-        self.inner.state.change(|s| {
+        self.state.change(|s| {
             s.at = at;
             std::mem::replace(&mut s.armed, true)
         })
@@ -78,57 +68,27 @@ impl Timer {
     /// and fires. Of several that wait one gets it. `None` only if the caller is unwinding and must
     /// not wait any more.
     pub fn wait(&self) -> Option<Instant> {
-        wait(&*self.inner)
+        self.state.wait()
     }
 
     /// Whether it has fired, without waiting; once per setting.
     pub fn try_wait(&self) -> Option<Instant> {
-        match self.inner.try_take() {
-            Taken::Item(at) => Some(at),
-            _ => None,
-        }
+        self.state.try_wait()
     }
 
     /// The timer as what `channels` makes a receiver of.
     #[doc(hidden)]
     pub fn source(&self) -> Arc<dyn Source<Item = Instant>> {
-        Arc::<Inner>::clone(&self.inner)
+        Arc::<Watched<State>>::clone(&self.state)
     }
 }
 
-impl Inner {
-    fn look(&self, take: bool) -> Taken<Instant> {
-        self.state.with(|s| {
-            let answer = match s.armed {
-                true => due(s.at),
-                false => Taken::Empty(None),
-            };
-            if take && matches!(answer, Taken::Item(_)) {
-                s.armed = false;
-            }
-            answer
-        })
-    }
-}
-
-// SAFETY: the state has a short lock of its own, under which watchers are claimed, and which `unwatch`
-// takes.
-unsafe impl Source for Inner {
-    type Item = Instant;
-
-    fn try_take(&self) -> Taken<Instant> {
-        self.look(true)
+impl Fires for State {
+    fn next(&self) -> Option<Instant> {
+        self.at.filter(|_| self.armed)
     }
 
-    fn state(&self) -> Taken<()> {
-        self.look(false).without_item()
-    }
-
-    fn watch(&self, _: &Window, waiter: Waiter, token: Token) {
-        self.state.watch(waiter, token);
-    }
-
-    fn unwatch(&self, _: &Window, waiter: Waiter) {
-        self.state.unwatch(waiter);
+    fn received(&mut self, _: Instant) {
+        self.armed = false;
     }
 }

@@ -1,4 +1,5 @@
-//! Who waits for a timer that may be set to another time meanwhile.
+//! What timers and tickers have in common: a state that says when they fire, and those who wait for that
+//! and want to know of its changes.
 
 use crate::atomics::Mutex;
 use crate::g::parker::{Claimed, Token, Waiter};
@@ -7,6 +8,15 @@ use crate::park::{Interrupt, Source, Taken};
 use crate::sched::{Window, interrupt};
 use std::time::Instant;
 
+/// A state that says when something fires.
+pub(super) trait Fires: Send {
+    /// When it fires next; `None` is never.
+    fn next(&self) -> Option<Instant>;
+
+    /// It has fired, at the time that `next` gave, and was received.
+    fn received(&mut self, at: Instant);
+}
+
 /// A state of type `S`, and those who want to know of its changes.
 #[derive(Debug)]
 pub(super) struct Watched<S>(Mutex<(S, Vec<(Waiter, Token)>)>);
@@ -14,11 +24,6 @@ pub(super) struct Watched<S>(Mutex<(S, Vec<(Waiter, Token)>)>);
 impl<S> Watched<S> {
     pub(super) fn new(state: S) -> Watched<S> {
         Watched(Mutex::new((state, Vec::new())))
-    }
-
-    /// Reads the state, or changes it in a way that nobody needs to know of.
-    pub(super) fn with<T>(&self, f: impl FnOnce(&mut S) -> T) -> T {
-        f(&mut self.0.lock().0)
     }
 
     /// Changes the state, and tells all who watch.
@@ -38,51 +43,77 @@ impl<S> Watched<S> {
         claimed.into_iter().for_each(Claimed::ready);
         result
     }
+}
 
-    pub(super) fn watch(&self, waiter: Waiter, token: Token) {
+impl<S: Fires> Watched<S> {
+    /// Takes the firing that is due.
+    pub(super) fn try_wait(&self) -> Option<Instant> {
+        match self.try_take() {
+            Taken::Item(at) => Some(at),
+            _ => None,
+        }
+    }
+
+    /// Waits until it fires. `None` if the caller is unwinding and must not wait.
+    pub(super) fn wait(&self) -> Option<Instant> {
+        loop {
+            if let Some(at) = self.try_wait() {
+                return Some(at);
+            }
+            let window = Window::enter();
+            // SAFETY: the wait ends below, by a park or by our own claim; it is forgotten before
+            // the caller goes on.
+            let waiter = unsafe { window.open_waiter() };
+            self.watch(&window, waiter, Token::new(0));
+            let (window, token) = match self.state() {
+                // SAFETY: opened above.
+                Taken::Empty(until) => unsafe {
+                    window.park_open(WaitReason::Timer, Interrupt::Allowed, until, || true)
+                },
+                _ => {
+                    let _ = waiter.claim(Token::NOT_PARKED);
+                    (window, Token::NOT_PARKED)
+                }
+            };
+            self.unwatch(&window, waiter);
+            drop(window);
+            if token == Token::INTERRUPTED {
+                interrupt::interrupted();
+                return None;
+            }
+        }
+    }
+}
+
+// SAFETY: the state has a short lock of its own, under which watchers are claimed, and which `unwatch`
+// takes.
+unsafe impl<S: Fires> Source for Watched<S> {
+    type Item = Instant;
+
+    fn try_take(&self) -> Taken<Instant> {
+        let state = &mut self.0.lock().0;
+        let answer = due(state.next());
+        if let Taken::Item(at) = answer {
+            state.received(at);
+        }
+        answer
+    }
+
+    fn state(&self) -> Taken<()> {
+        due(self.0.lock().0.next()).without_item()
+    }
+
+    fn watch(&self, _: &Window, waiter: Waiter, token: Token) {
         self.0.lock().1.push((waiter, token));
     }
 
-    pub(super) fn unwatch(&self, waiter: Waiter) {
+    fn unwatch(&self, _: &Window, waiter: Waiter) {
         self.0.lock().1.retain(|(w, _)| *w != waiter);
     }
 }
 
-/// Waits for an item of a source. `None` if it is closed, or the caller is unwinding and must not
-/// wait.
-pub(super) fn wait<T>(source: &impl Source<Item = T>) -> Option<T> {
-    loop {
-        match source.try_take() {
-            Taken::Item(item) => return Some(item),
-            Taken::Closed => return None,
-            Taken::Empty(_) => {}
-        }
-        let window = Window::enter();
-        // SAFETY: the wait ends below, by a park or by our own claim; the source forgets it
-        // before the caller goes on.
-        let waiter = unsafe { window.open_waiter() };
-        source.watch(&window, waiter, Token::new(0));
-        let (window, token) = match source.state() {
-            // SAFETY: opened above.
-            Taken::Empty(until) => unsafe {
-                window.park_open(WaitReason::Timer, Interrupt::Allowed, until, || true)
-            },
-            _ => {
-                let _ = waiter.claim(Token::NOT_PARKED);
-                (window, Token::NOT_PARKED)
-            }
-        };
-        source.unwatch(&window, waiter);
-        drop(window);
-        if token == Token::INTERRUPTED {
-            interrupt::interrupted();
-            return None;
-        }
-    }
-}
-
-/// The answer of a source whose item comes at `at`.
-pub(super) fn due(at: Option<Instant>) -> Taken<Instant> {
+/// The answer of what fires at `at`.
+fn due(at: Option<Instant>) -> Taken<Instant> {
     match at {
         Some(at) if at <= Instant::now() => Taken::Item(at),
         other => Taken::Empty(other),
