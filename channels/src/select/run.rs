@@ -138,9 +138,11 @@ unsafe fn wait(
         reason => reason,
     };
     let commit = move || {
-        // SAFETY: the frame is there: the goroutine cannot be claimed before an unlock, and does
-        // not leave `wait` before it has held the lock that is released last.
-        locks.release(unsafe { &mut *all });
+        if !matches!(locks, Locks::None) {
+            // SAFETY: the frame is there: the goroutine cannot be claimed before an unlock (by a
+            // channel), and does not leave `wait` before it has held the lock that is released last.
+            locks.release(unsafe { &mut *all });
+        }
         true
     };
     // SAFETY: the commit function only releases locks. What it is published in forgets it below.

@@ -249,14 +249,17 @@ impl Semaphore {
         if n > Semaphore::MAX_PERMITS {
             too_many();
         }
+        let more = |word: usize| {
+            (word / PERMIT + n <= Semaphore::MAX_PERMITS).then_some(word + n * PERMIT)
+        };
         // Release: pairs with the Acquire of whoever takes them.
-        let word = self.word.fetch_add(n * PERMIT, Ordering::Release);
-        if word / PERMIT + n > Semaphore::MAX_PERMITS {
-            self.word.fetch_sub(n * PERMIT, Ordering::Relaxed);
-            too_many();
-        }
-        if word & QUEUED != 0 {
-            self.release_slow();
+        match self
+            .word
+            .fetch_update(Ordering::Release, Ordering::Relaxed, more)
+        {
+            Ok(word) if word & QUEUED != 0 => self.release_slow(),
+            Ok(_) => {}
+            Err(_) => too_many(),
         }
     }
 
