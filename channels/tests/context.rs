@@ -6,10 +6,10 @@ mod support;
 use channels::context::{Context, ContextError, Key};
 use channels::{RecvError, TryRecvError};
 use runtime::go;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use support::{Alive, eventually, with_procs, within_minute};
+use support::{Alive, alone, eventually, everywhere, within_minute};
 
 const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -31,22 +31,6 @@ fn assert_lives(ctx: &Context) {
     assert_eq!(ctx.check(), Ok(()));
     assert!(ctx.cause().is_none());
     assert_eq!(ctx.done().try_recv(), Err(TryRecvError::Empty));
-}
-
-/// `f` on a goroutine of 1, 2, 4 and 8 Ps, and on a plain thread beside a runtime.
-fn everywhere(f: impl Fn() + Send + Sync) {
-    let _alone = alone();
-    with_procs(|rt| rt.run(&f));
-    within_minute(|| {
-        let _rt = runtime::start(2);
-        f();
-    });
-}
-
-/// One test at a time: the runtime of one must not be the default one of another's threads.
-fn alone() -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
-    ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[test]

@@ -7,19 +7,13 @@ use channels::TryRecvError;
 use channels::context::{CancelFunc, Context, ContextError, Key};
 use runtime::go;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use support::{Alive, eventually, scale, status_kib, with_procs, within_minute};
+use support::{Alive, alone, eventually, scale, status_kib, with_procs, within_minute};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 static DEPTH: Key<usize> = Key::new("depth");
-
-/// One test at a time: the runtime of one must not be the default one of another's threads.
-fn alone() -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
-    ONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Makes and ends `n` children of `parent`, in every way.
 fn children(parent: &Context, n: usize) {

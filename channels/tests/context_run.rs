@@ -7,29 +7,13 @@ use channels::context::{Context, ContextError};
 use runtime::time::{Elapsed, sleep, timeout};
 use runtime::{JoinError, go};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use support::{Alive, scale, with_procs, within_minute};
+use support::{Alive, alone, everywhere, scale, with_procs, within_minute};
 
 const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
-
-/// One test at a time: the runtime of one must not be the default one of another's threads.
-fn alone() -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
-    ONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// `f` on a goroutine of 1, 2, 4 and 8 Ps, and on a plain thread beside a runtime.
-fn everywhere(f: impl Fn() + Send + Sync) {
-    let _alone = alone();
-    with_procs(|rt| rt.run(&f));
-    within_minute(|| {
-        let _rt = runtime::start(2);
-        f();
-    });
-}
 
 /// A context that is cancelled from elsewhere, soon.
 fn soon() -> Context {

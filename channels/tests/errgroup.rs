@@ -7,28 +7,13 @@ use channels::context::{Context, ContextError};
 use channels::errgroup::Group;
 use runtime::go;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use support::{Alive, eventually, scale, with_procs, within_minute};
+use support::{Alive, alone, eventually, everywhere, scale, with_procs, within_minute};
 
 const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
-
-fn everywhere(f: impl Fn() + Send + Sync) {
-    let _alone = alone();
-    with_procs(|rt| rt.run(&f));
-    within_minute(|| {
-        let _rt = runtime::start(2);
-        f();
-    });
-}
-
-/// One test at a time: the runtime of one must not be the default one of another's threads.
-fn alone() -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
-    ONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 fn text(payload: Box<dyn std::any::Any + Send>) -> String {
     match payload.downcast::<String>() {

@@ -3,7 +3,7 @@
 
 use runtime::Runtime;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 /// The numbers of Ps that every behaviour is tested with.
@@ -34,6 +34,23 @@ pub fn with_procs(f: impl Fn(&Runtime)) {
     for n in PROCS {
         within_minute(|| f(&runtime::start(n)));
     }
+}
+
+/// Runs `f` on a goroutine of 1, 2, 4 and 8 Ps, and on a plain thread beside a runtime; see [`alone`].
+pub fn everywhere(f: impl Fn() + Send + Sync) {
+    let _alone = alone();
+    with_procs(|rt| rt.run(&f));
+    within_minute(|| {
+        let _rt = runtime::start(2);
+        f();
+    });
+}
+
+/// One test at a time: the runtime of one must not be the default one of another's threads. (To be
+/// held by *all* tests of a process that start runtimes.)
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The usual time limit.
