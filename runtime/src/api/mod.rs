@@ -6,6 +6,7 @@ pub(crate) mod calls;
 pub(crate) mod cancellable;
 mod frame;
 pub(crate) mod go;
+pub mod io;
 pub(crate) mod join;
 pub(crate) mod local;
 pub(crate) mod runtime;

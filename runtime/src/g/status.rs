@@ -161,6 +161,8 @@ wait_reasons! {
     Select = "select",
     /// In a select without arms: for ever, or for a time.
     SelectNoCases = "select (no cases)",
+    /// Waiting for a descriptor to become ready.
+    IoWait = "IO wait",
     /// Waiting for a goroutine to finish.
     Join = "join",
     /// Waiting for the goroutines of a scope.
