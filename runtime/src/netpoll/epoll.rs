@@ -23,14 +23,16 @@ pub(crate) const WAKE_KEY: u64 = 0;
 const READ: u32 =
     (libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLPRI | libc::EPOLLHUP | libc::EPOLLERR) as u32;
 const WRITE: u32 = (libc::EPOLLOUT | libc::EPOLLHUP | libc::EPOLLERR) as u32;
+const BOUNDARY: u32 = (libc::EPOLLPRI | libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32;
 
 /// What an event says.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Readiness {
     pub(crate) read: bool,
     pub(crate) write: bool,
-    /// There are urgent data: a read may stop short at them.
-    pub(crate) urgent: bool,
+    /// There is something that a read may stop short at, with more behind it: urgent data, the end, an
+    /// error.
+    pub(crate) boundary: bool,
 }
 
 impl From<&RawEvent> for Readiness {
@@ -39,7 +41,7 @@ impl From<&RawEvent> for Readiness {
         Readiness {
             read: flags & READ != 0,
             write: flags & WRITE != 0,
-            urgent: flags & libc::EPOLLPRI as u32 != 0,
+            boundary: flags & BOUNDARY != 0,
         }
     }
 }
