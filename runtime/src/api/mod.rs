@@ -11,6 +11,8 @@ pub(crate) mod join;
 pub(crate) mod local;
 pub(crate) mod runtime;
 pub(crate) mod scope;
+pub mod signal;
 pub mod sync;
 pub mod task;
 pub mod time;
+mod watched;
