@@ -15,8 +15,9 @@ pub(crate) struct Desc {
     pub(crate) write: Direction,
     /// Somebody has closed it under those who wait.
     closed: AtomicBool,
-    /// Urgent data have come: a read may stop short at them, and so means nothing by it.
-    urgent: AtomicBool,
+    /// A read may stop short without having found the stream empty: at urgent data, or before the end
+    /// of the stream or an error, which the next read is to fetch.
+    stops_short: AtomicBool,
     /// Whether `registration` says so. Written under its lock, before a report.
     registered: AtomicBool,
     /// With whom it is registered, and where in its table.
@@ -29,7 +30,7 @@ impl Desc {
             read: Direction::new(),
             write: Direction::new(),
             closed: AtomicBool::new(false),
-            urgent: AtomicBool::new(false),
+            stops_short: AtomicBool::new(false),
             registered: AtomicBool::new(false),
             registration: Mutex::new(None),
         })
@@ -45,8 +46,9 @@ impl Desc {
     /// Whether a read that got less than it asked for has emptied a stream.
     #[inline]
     pub(crate) fn short_read_drains(&self) -> bool {
-        // Relaxed: what was urgent before the attempt was reported before it.
-        self.is_registered() && !self.urgent.load(Ordering::Relaxed)
+        // Relaxed: a report of it before the attempt was seen with the count of reports; one after it
+        // makes `drained` fail.
+        self.is_registered() && !self.stops_short.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -65,9 +67,9 @@ impl Desc {
         [self.read.report(), self.write.report()]
     }
 
-    pub(super) fn set_urgent(&self) {
+    pub(super) fn set_stops_short(&self) {
         // Relaxed: published by the report that follows.
-        self.urgent.store(true, Ordering::Relaxed);
+        self.stops_short.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn registration(&self) -> MutexGuard<'_, Option<(Arc<Poller>, usize)>> {

@@ -80,7 +80,9 @@ impl Direction {
     /// Before an attempt: what is known.
     #[inline]
     pub(crate) fn begin(&self) -> Begin {
-        let mut word = self.word.load(Ordering::Relaxed);
+        // Acquire, here and where the exchange fails: pairs with the Release in `report`, also when it
+        // was another attempt that took READY away: who notes the count knows what came with it.
+        let mut word = self.word.load(Ordering::Acquire);
         loop {
             let attempt = Attempt(word & !STATE);
             match word & STATE {
@@ -92,7 +94,7 @@ impl Direction {
                         word,
                         attempt.0 | TRYING,
                         Ordering::Acquire,
-                        Ordering::Relaxed,
+                        Ordering::Acquire,
                     ) {
                         Ok(_) => return Begin::Try(attempt),
                         Err(now) => word = now,

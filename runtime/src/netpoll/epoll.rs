@@ -22,6 +22,10 @@ pub(crate) const WAKE_KEY: u64 = 0;
 
 const READ: u32 =
     (libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLPRI | libc::EPOLLHUP | libc::EPOLLERR) as u32;
+/// What a read may stop short at, with something left to fetch: urgent data, an end, an error. There is
+/// no other edge for an end that had come when its data were reported.
+const STOPS_SHORT: u32 =
+    (libc::EPOLLRDHUP | libc::EPOLLPRI | libc::EPOLLHUP | libc::EPOLLERR) as u32;
 const WRITE: u32 = (libc::EPOLLOUT | libc::EPOLLHUP | libc::EPOLLERR) as u32;
 
 /// What an event says.
@@ -29,8 +33,8 @@ const WRITE: u32 = (libc::EPOLLOUT | libc::EPOLLHUP | libc::EPOLLERR) as u32;
 pub(crate) struct Readiness {
     pub(crate) read: bool,
     pub(crate) write: bool,
-    /// There are urgent data: a read may stop short at them.
-    pub(crate) urgent: bool,
+    /// A read may stop short and leave something to fetch.
+    pub(crate) stops_short: bool,
 }
 
 impl From<&RawEvent> for Readiness {
@@ -39,7 +43,7 @@ impl From<&RawEvent> for Readiness {
         Readiness {
             read: flags & READ != 0,
             write: flags & WRITE != 0,
-            urgent: flags & libc::EPOLLPRI as u32 != 0,
+            stops_short: flags & STOPS_SHORT != 0,
         }
     }
 }

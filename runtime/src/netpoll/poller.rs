@@ -214,8 +214,8 @@ impl Polling<'_> {
             // SAFETY: the address of a Desc that was registered when the wait began, or later:
             // the table keeps it until the next wait.
             let desc = unsafe { &*(event.u64 as usize as *const Desc) };
-            if readiness.urgent {
-                desc.set_urgent();
+            if readiness.stops_short {
+                desc.set_stops_short();
             }
             if readiness.read {
                 buffer.ready.extend(desc.read.report());
