@@ -9,6 +9,7 @@ pub(crate) mod go;
 pub mod io;
 pub(crate) mod join;
 pub(crate) mod local;
+pub mod net;
 pub(crate) mod runtime;
 pub(crate) mod scope;
 pub mod signal;

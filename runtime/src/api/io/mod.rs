@@ -7,3 +7,4 @@ pub(crate) mod pollable;
 mod registered;
 
 pub use registered::Registered;
+pub(crate) use registered::set_nonblocking;

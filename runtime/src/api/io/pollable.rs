@@ -126,6 +126,13 @@ impl Pollable {
         }
     }
 
+    /// Lets the goroutine that waits do its operation again, whether it can be done or not.
+    pub(crate) fn retry(&self, side: Side) {
+        if let Some(claimed) = self.direction(side).report() {
+            claimed.ready();
+        }
+    }
+
     /// To be called before the descriptor is closed, or given to somebody else.
     pub(crate) fn deregister(&self, fd: BorrowedFd<'_>) {
         self.desc.deregister(fd);
