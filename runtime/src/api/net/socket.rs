@@ -195,8 +195,7 @@ impl Socket {
         }
     }
 
-    /// Does `op` once, without waiting.
-    #[cold]
+    /// Does `op` once, without waiting, whatever is known of the socket.
     fn run_once<T>(
         &self,
         side: Side,
@@ -306,6 +305,15 @@ impl Socket {
                 .send_to_with_flags(buf, addr, flags)
                 .map(Done::More)
         })
+    }
+
+    /// As [`Socket::send`], of the Unix kind. There is no event when the other end stops to receive, so it
+    /// is tried even if nothing has been reported since the queue was full.
+    pub(super) fn send_unix(&self, buf: &[u8]) -> io::Result<usize> {
+        match self.run_once(Side::Write, |fd| sys::send(fd, buf).map(Done::More)) {
+            Err(e) if e.kind() == ErrorKind::WouldBlock => self.send(buf),
+            result => result,
+        }
     }
 
     /// Sends a datagram to somebody who may be slow, of the Unix kind. Such a socket is always ready to

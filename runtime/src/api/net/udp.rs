@@ -2,11 +2,11 @@
 
 use super::common::{any_socket, data_socket, descriptor, ip_addr, ip_socket};
 use super::socket::Socket;
-use super::{ToSocketAddrs, each_addr, no_addresses};
+use super::{ToSocketAddrs, each_addr};
 use crate::api::io::pollable::Side;
 use socket2::{Domain, Type};
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
@@ -73,14 +73,17 @@ impl UdpSocket {
     pub fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], addr: A) -> io::Result<usize> {
         match addr.to_socket_addrs()?.next() {
             Some(addr) => self.0.send_to(buf, &addr.into()),
-            None => Err(no_addresses()),
+            None => Err(io::Error::new(
+                ErrorKind::InvalidInput,
+                "no addresses to send data to",
+            )),
         }
     }
 
     /// The address of the other end.
     ///
     /// # Errors
-    /// [`ErrorKind::NotConnected`](io::ErrorKind::NotConnected) if there is none.
+    /// [`ErrorKind::NotConnected`](std::io::ErrorKind::NotConnected) if there is none.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         ip_addr(&self.0.sock().peer_addr()?)
     }

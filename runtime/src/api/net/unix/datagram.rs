@@ -165,7 +165,7 @@ impl UnixDatagram {
     /// # Errors
     /// Those of the system, and at the end of a timeout.
     pub fn send(&self, buf: &[u8]) -> io::Result<usize> {
-        self.0.send(buf)
+        self.0.send_unix(buf)
     }
 
     any_socket!();
