@@ -16,7 +16,11 @@
 
 pub mod from_asyncio;
 pub mod from_go;
+pub mod httpd;
+pub mod net;
 pub mod pipeline;
 pub mod prime_sieve;
+pub mod serve;
 pub mod skynet;
+pub mod stop;
 pub mod wordcount;
