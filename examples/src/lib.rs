@@ -14,6 +14,7 @@
 //! println!("{name}"); // borrow of moved value
 //! ```
 
+pub mod fetch;
 pub mod from_asyncio;
 pub mod from_go;
 pub mod httpd;

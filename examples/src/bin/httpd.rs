@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use examples::httpd::{self, Limits, Options};
-use examples::net::TcpListener;
+use examples::net;
 use examples::stop;
 
 /// Serve files over HTTP/1.1.
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     let rt = runtime::start(args.procs);
     rt.run(|| {
         let shutdown = stop::on_signals();
-        let listener = match TcpListener::bind(&args.listen) {
+        let listener = match net::listen(&args.listen) {
             Ok(listener) => listener,
             Err(e) => {
                 eprintln!("httpd: cannot listen at {}: {e}", args.listen);
