@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use examples::httpd::{self, Limits, Options};
-use examples::net;
-use examples::stop;
+use examples::{program, stop};
 
 /// Serve files over HTTP/1.1.
 ///
@@ -49,35 +48,16 @@ fn main() -> ExitCode {
     let rt = runtime::start(args.procs);
     rt.run(|| {
         let shutdown = stop::on_signals();
-        let listener = match net::listen(&args.listen) {
-            Ok(listener) => listener,
-            Err(e) => {
-                eprintln!("httpd: cannot listen at {}: {e}", args.listen);
-                return ExitCode::FAILURE;
-            }
-        };
-        match listener.local_addr() {
-            Ok(addr) => println!("listening at http://{addr}"),
-            Err(e) => eprintln!("httpd: {e}"),
-        }
-        let options = Options {
-            root: args.dir,
-            limits: Limits {
-                head_time: Duration::from_secs(args.head_time),
-                ..Limits::default()
-            },
-            grace: Duration::from_secs(args.grace),
-        };
-        match httpd::serve(&listener, &shutdown, options) {
-            Ok(farewell) if farewell.cut > 0 => {
-                eprintln!("httpd: {} requests were cut off", farewell.cut);
-                ExitCode::FAILURE
-            }
-            Ok(_) => ExitCode::SUCCESS,
-            Err(e) => {
-                eprintln!("httpd: {e}");
-                ExitCode::FAILURE
-            }
-        }
+        program::serve("httpd", "http", &args.listen, |listener| {
+            let options = Options {
+                root: args.dir,
+                limits: Limits {
+                    head_time: Duration::from_secs(args.head_time),
+                    ..Limits::default()
+                },
+                grace: Duration::from_secs(args.grace),
+            };
+            httpd::serve(listener, &shutdown, options)
+        })
     })
 }
