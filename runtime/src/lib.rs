@@ -34,6 +34,8 @@ mod g;
 #[cfg(not(loom))]
 mod m;
 #[cfg(not(loom))]
+mod netpoll;
+#[cfg(not(loom))]
 mod p;
 #[cfg(not(loom))]
 pub mod park;
@@ -60,6 +62,11 @@ mod g {
 #[allow(dead_code, reason = "no model uses all of it")]
 mod m {
     pub(crate) mod retake;
+}
+#[cfg(all(loom, test))]
+#[allow(dead_code, reason = "no model uses all of it")]
+mod netpoll {
+    pub(crate) mod direction;
 }
 #[cfg(all(loom, test))]
 #[allow(dead_code, reason = "no model uses all of it")]
@@ -123,6 +130,6 @@ mod exports {
     pub use crate::stack::{DEFAULT_STACK_SIZE, MAX_STACK_SIZE, MIN_STACK_SIZE, StackGuard};
 }
 #[cfg(not(loom))]
-pub use api::{sync, task, time};
+pub use api::{io, net, signal, sync, task, time};
 #[cfg(not(loom))]
 pub use exports::*;

@@ -273,6 +273,11 @@ impl Parker {
         }
     }
 
+    /// Whether the waiter is in a frame, which others may tell to end. Its own question.
+    pub(crate) fn in_frame(&self) -> bool {
+        !self.frame.load(Ordering::Relaxed).is_null()
+    }
+
     /// For a plain thread: the frame that ends first by itself, and has not.
     pub(crate) fn next_frame_end(&self) -> Option<Instant> {
         self.frames()

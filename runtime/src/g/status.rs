@@ -161,6 +161,8 @@ wait_reasons! {
     Select = "select",
     /// In a select without arms: for ever, or for a time.
     SelectNoCases = "select (no cases)",
+    /// Waiting for a descriptor to become ready.
+    IoWait = "IO wait",
     /// Waiting for a goroutine to finish.
     Join = "join",
     /// Waiting for the goroutines of a scope.
@@ -169,6 +171,8 @@ wait_reasons! {
     Sleep = "sleep",
     /// Waiting for a timer or a ticker.
     Timer = "timer",
+    /// Waiting for a signal of the system.
+    Signal = "signal",
     /// Waiting for a `sync::Mutex`.
     MutexLock = "sync.Mutex.Lock",
     /// Waiting to read what a `sync::RwLock` protects.

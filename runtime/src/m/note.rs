@@ -1,4 +1,5 @@
-//! A one-shot sleep for one thread: Go's note, on a futex.
+//! A one-shot sleep for one thread: Go's note, on a futex; or on something else, which the waker is told
+//! to poke (an M that sleeps in the poller).
 
 use crate::atomics::Ordering;
 use crate::atomics::atomic::AtomicU32;
@@ -8,6 +9,8 @@ use std::time::Duration;
 const CLEAR: u32 = 0;
 const SLEEPING: u32 = 1;
 const SET: u32 = 2;
+/// The sleeper sleeps elsewhere.
+const ELSEWHERE: u32 = 3;
 
 /// One thread sleeps on it, any other may wake it; a wake that comes first is not lost.
 #[derive(Debug)]
@@ -20,18 +23,44 @@ impl Note {
 
     /// Wakes the sleeper, or lets its next sleep end at once.
     pub(crate) fn wake(&self) {
+        self.wake_or(|| unreachable!("it sleeps nowhere else"));
+    }
+
+    /// As [`Note::wake`], of a sleeper that may sleep elsewhere, from where `poke` gets it.
+    pub(crate) fn wake_or(&self, poke: impl FnOnce()) {
         // Release: pairs with the Acquire in `sleep`: what was handed over is visible there.
-        if self.0.swap(SET, Ordering::Release) == SLEEPING {
+        match self.0.swap(SET, Ordering::Release) {
             // SAFETY: a futex wake on our own word.
-            unsafe {
+            SLEEPING => unsafe {
                 libc::syscall(
                     libc::SYS_futex,
                     self.0.as_ptr(),
                     libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
                     1,
                 );
-            }
+            },
+            ELSEWHERE => poke(),
+            _ => {}
         }
+    }
+
+    /// The sleeper goes to sleep elsewhere. False: it was woken meanwhile, and the note is clear.
+    pub(crate) fn begin_elsewhere(&self) -> bool {
+        // Acquire: pairs with the Release in `wake_or`, as in `end_elsewhere`.
+        let clear = self
+            .0
+            .compare_exchange(CLEAR, ELSEWHERE, Ordering::Acquire, Ordering::Acquire)
+            .is_ok();
+        if !clear {
+            self.0.store(CLEAR, Ordering::Relaxed);
+        }
+        clear
+    }
+
+    /// It is back: whether it was woken.
+    pub(crate) fn end_elsewhere(&self) -> bool {
+        // Acquire: pairs with the Release in `wake_or`.
+        self.0.swap(CLEAR, Ordering::Acquire) == SET
     }
 
     /// Takes a wake that has come already.

@@ -55,7 +55,7 @@ impl Sched {
             {
                 return Some(g.into());
             }
-            if p.timers.next() != NEVER {
+            if p.timers.next() != NEVER || self.net.is_active() {
                 self.check_timers(p);
             }
             let phase = p.tick() % ROUND;
@@ -126,6 +126,9 @@ impl Sched {
         }
         if let Some(g) = self.global_batch(p) {
             return Some(g);
+        }
+        if self.net.is_active() && self.net.is_promising() && self.poll_network(p) {
+            return None; // start over
         }
         // Go's throttle: at most half of the busy Ps look for work at once.
         let procs = self.ps.len() as u32;

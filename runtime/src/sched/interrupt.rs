@@ -10,7 +10,7 @@ use crate::g::task::Unwind;
 use crate::m::thread::thread_parker;
 use crate::m::{M, current};
 use std::ptr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Asks a goroutine to end by a cancel: its present or next wait unwinds it.
 ///
@@ -119,6 +119,19 @@ pub(crate) fn take_request() -> Request {
 /// Whether the caller's runtime stops: its waits are all cut short.
 pub(crate) fn stopping() -> bool {
     me_and_stopping().1
+}
+
+/// When a plain thread that waits outside the runtime looks again whether it shall unwind; `None`:
+/// nobody can ask it to. It then calls [`unwind_if_asked`].
+pub(crate) fn thread_patience(slice: Duration) -> Option<Instant> {
+    let parker = me();
+    let soon = || Instant::now() + slice;
+    parker.in_frame().then(|| {
+        parker
+            .next_frame_end()
+            .into_iter()
+            .fold(soon(), Instant::min)
+    })
 }
 
 /// Unwinds the caller if it was asked to, and does not unwind already. For calls that can do so

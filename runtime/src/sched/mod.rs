@@ -13,6 +13,7 @@
 //! | `scope_state.rs` | where a scope and its goroutines meet |
 //! | `timers.rs` | timers: who runs them, who sleeps until the next |
 //! | `watch.rs` | the protocol between adding a timer and going to sleep |
+//! | `netpoll.rs` | who polls for the network, and when |
 //! | `interrupt.rs` | waits that are cut short: cancel, timeouts |
 //! | `park_thread.rs` | how a plain thread parks |
 //! | `start.rs`, `shutdown.rs`, `thread.rs` | beginnings and ends |
@@ -23,6 +24,7 @@ mod handoff;
 mod idle;
 pub(crate) mod interrupt;
 mod monitor;
+mod netpoll;
 mod park_thread;
 mod run;
 mod scope_state;
@@ -52,9 +54,11 @@ use crate::g::G;
 use crate::g::registry::GList;
 use crate::m::M;
 use crate::m::note::Note;
+use crate::netpoll::Poller;
 use crate::p::P;
 use crate::stack::StackPool;
 use idle::Idle;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use watch::Watch;
 
@@ -90,6 +94,7 @@ pub(crate) struct Sched {
     global_len: AtomicUsize,
     phase: AtomicU8,
     watch: Watch,
+    net: Arc<Poller>,
     /// Which P gets the next timer of a plain thread.
     next_timer_p: AtomicUsize,
     /// Goroutines that were spawned without a P.
@@ -116,6 +121,8 @@ struct State {
     idle_ms: Vec<*const M>,
     /// The idle M that sleeps until the first timer, or null.
     watcher: *const M,
+    /// The idle M that sleeps in the poller, or null.
+    poller: *const M,
     global: GList,
     threads: thread::Table,
     /// The monitor sleeps until a P becomes busy.

@@ -92,7 +92,7 @@ impl Sched {
             if npidle == self.ps.len() && !self.any_work_anywhere() {
                 let since = *idle_since.get_or_insert_with(Instant::now);
                 // With timers, a P may be busy again at any time, beside others that are idle.
-                pause = match self.has_timers() {
+                pause = match self.has_timers() || self.net.is_active() {
                     true => PAUSE_MAX_IDLE_P,
                     false => PAUSE_MAX,
                 };
@@ -104,13 +104,14 @@ impl Sched {
                 continue;
             }
             idle_since = None;
-            if self.retake(&mut seen) {
+            let polled = self.poll_as_last_resort();
+            if self.retake(&mut seen) || polled {
                 bored = 0;
                 pause = PAUSE_MIN;
             } else {
                 bored += 1;
                 if bored > PATIENCE {
-                    pause = (pause * 2).min(if npidle > 0 {
+                    pause = (pause * 2).min(if npidle > 0 || self.net.is_active() {
                         PAUSE_MAX_IDLE_P
                     } else {
                         PAUSE_MAX

@@ -121,8 +121,9 @@ impl Sched {
         for m in idle {
             // Without a P: it ends.
             // SAFETY: Ms live as long as their runtime.
-            unsafe { (*m).note.wake() };
+            self.wake_m(unsafe { &*m });
         }
+        self.close_network();
         self.monitor.wake();
     }
 

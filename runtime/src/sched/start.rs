@@ -10,6 +10,7 @@ use crate::atomics::{Condvar, Mutex, init_fences};
 use crate::fiber::Fiber;
 use crate::g::registry::{self, GList};
 use crate::m::note::Note;
+use crate::netpoll::Poller;
 use crate::p::P;
 use crate::stack::{StackGuard, StackPool, install_handler};
 use std::fmt;
@@ -80,6 +81,7 @@ impl Sched {
             global_len: AtomicUsize::new(0),
             phase: AtomicU8::new(Phase::Running as u8),
             watch: Watch::new(),
+            net: Poller::new(),
             next_timer_p: AtomicUsize::new(0),
             spawned_outside: AtomicU64::new(0),
             reserve: Mutex::new(Some(Fiber::new(reserve, super::run::goroutine_entry))),
@@ -88,6 +90,7 @@ impl Sched {
                 idle_ps: Vec::with_capacity(procs),
                 idle_ms: Vec::new(),
                 watcher: std::ptr::null(),
+                poller: std::ptr::null(),
                 global: GList::new(),
                 threads: Table::new(),
                 monitor_waits: false,

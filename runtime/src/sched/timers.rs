@@ -46,7 +46,8 @@ impl Sched {
     pub(super) fn look_at_clock(&self, p: &P) -> bool {
         let now = timer::now();
         p.timers.looked(now);
-        p.timers.next() <= now && self.run_timers(p, p, now)
+        let ran = p.timers.next() <= now && self.run_timers(p, p, now);
+        ran | self.poll_if_due(p, now)
     }
 
     /// A timer was added that is the first of its P: wakes an M for it, if the idle ones sleep longer.
@@ -220,13 +221,14 @@ impl Sched {
             .then(|| Duration::from_nanos(self.watch.until().saturating_sub(timer::now())))
     }
 
-    /// `m` is no longer the watcher, if it was; whether somebody else should be.
+    /// `m` no longer watches anything, if it did; whether somebody else should.
     pub(super) fn end_watch(&self, state: &mut State, m: &M) -> bool {
+        let polled = self.end_network_watch(state, m);
         if !ptr::eq(state.watcher, m) {
-            return false;
+            return polled;
         }
         state.watcher = ptr::null();
         self.watch.end();
-        self.next_timer() != NEVER
+        polled || self.next_timer() != NEVER
     }
 }

@@ -1,5 +1,6 @@
 //! Submitting work, and waking or starting an M for it.
 
+use super::netpoll::Slept;
 use super::thread::IDLE_LIFE;
 use super::{Sched, State};
 use crate::atomics::{MutexGuard, Ordering};
@@ -205,14 +206,16 @@ impl Sched {
         false
     }
 
-    /// Takes an M from the idle list, the warmest, but the watcher of the timers only if there is no
-    /// other. Also whether the timers are without a watcher now.
+    /// Takes an M from the idle list, the warmest, but one that watches the timers or the network only
+    /// if there is no other. Also whether those are without a watcher now.
     fn pop_idle_m(&self, state: &mut State) -> Option<(&M, bool)> {
         let last = state.idle_ms.len().checked_sub(1)?;
-        let at = match ptr::eq(state.idle_ms[last], state.watcher) {
-            true => last.saturating_sub(1),
-            false => last,
-        };
+        let watches = |m: &&*const M| ptr::eq(**m, state.watcher) || ptr::eq(**m, state.poller);
+        let idle = state.idle_ms.iter();
+        let at = idle
+            .rev()
+            .position(|m| !watches(&m))
+            .map_or(last, |i| last - i);
         // SAFETY: Ms live as long as their runtime.
         let m = unsafe { &*state.idle_ms.remove(at) };
         let unwatched = self.end_watch(state, m);
@@ -236,7 +239,12 @@ impl Sched {
         // Relaxed: published by the note.
         m.nextp
             .store(ptr::from_ref(p).cast_mut().cast(), Ordering::Relaxed);
-        m.note.wake();
+        self.wake_m(m);
+    }
+
+    /// Wakes an M that is on no list any more.
+    pub(super) fn wake_m(&self, m: &M) {
+        m.note.wake_or(|| self.net.wake());
     }
 
     /// `m` gets `p`. By m's own thread, inside the runtime.
@@ -321,6 +329,7 @@ impl Sched {
             }
             state.idle_ms.push(m);
             self.watch_timers(&mut state, m);
+            self.watch_network(&mut state, m);
         }
         let since = timer::now();
         loop {
@@ -328,9 +337,19 @@ impl Sched {
                 true => None,
                 false => Some(IDLE_LIFE),
             };
-            let watch = self.watch_time(&self.lock.lock(), m);
-            if m.note.sleep(reap.into_iter().chain(watch).min()) {
-                return self.take_handed(m);
+            let (watch, polls) = {
+                let state = self.lock.lock();
+                (self.watch_time(&state, m), ptr::eq(state.poller, m))
+            };
+            let slept = match polls {
+                true => self.sleep_polling(m, watch),
+                false if m.note.sleep(reap.into_iter().chain(watch).min()) => Slept::Woken,
+                false => Slept::Over,
+            };
+            match slept {
+                Slept::Woken => return self.take_handed(m),
+                Slept::Working => return true,
+                Slept::Over => {}
             }
             let mut state = self.lock.lock();
             if self.watch_time(&state, m) == Some(Duration::ZERO) {
@@ -348,6 +367,7 @@ impl Sched {
             if timer::now() - since >= IDLE_LIFE.as_nanos() as Nanos
                 && state.idle_ms.len() > self.ps.len()
                 && !ptr::eq(state.watcher, m)
+                && !ptr::eq(state.poller, m)
                 && self.take_idle_m(&mut state, m)
             {
                 return false;

@@ -13,7 +13,7 @@ pub(crate) mod heap;
 pub(crate) mod node;
 
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A point in time: nanoseconds since the process first asked. Enough for 584 years.
 pub(crate) type Nanos = u64;
@@ -39,10 +39,16 @@ pub(crate) fn nanos(at: Instant) -> Nanos {
     u64::try_from(at.saturating_duration_since(origin()).as_nanos()).unwrap_or(NEVER)
 }
 
+/// The `Instant` of a point in time; `None`: never.
+pub(crate) fn instant(at: Nanos) -> Option<Instant> {
+    (at != NEVER)
+        .then(|| origin().checked_add(Duration::from_nanos(at)))
+        .flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn both_clocks_agree() {

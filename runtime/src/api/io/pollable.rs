@@ -1,0 +1,332 @@
+//! How an operation on a descriptor waits: it is tried first, and parks only if it would block.
+//!
+//! A goroutine's wait goes by the poller of its runtime (the protocol is in `netpoll/direction.rs`); a
+//! descriptor is registered when somebody first has to wait for it, and then stays so. A plain thread
+//! waits by `ppoll`.
+
+use crate::api::sync::queue::{Wait, enter};
+use crate::api::sync::raw_mutex::RawMutex;
+use crate::g::parker::Token;
+use crate::g::status::WaitReason;
+use crate::netpoll::desc::Desc;
+use crate::netpoll::direction::{Attempt, Begin, Direction, REPORTED};
+use crate::netpoll::epoll::timespec;
+use crate::park::Interrupt;
+use crate::sched::interrupt;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Reading or writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Read,
+    Write,
+}
+
+/// What an attempt that succeeded says of the descriptor.
+pub(crate) enum Done<T> {
+    /// There may be more.
+    More(T),
+    /// A stream gave, or took, less than it was asked for: there is no more for now.
+    Short(T),
+}
+
+/// How long an operation may wait.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limit {
+    /// Not at all.
+    pub(crate) nonblocking: bool,
+    /// From its beginning on. Its end is `WouldBlock`, as that of `SO_RCVTIMEO`.
+    pub(crate) timeout: Option<Duration>,
+    /// Its end is `TimedOut`.
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Limit {
+    /// Until when, counted from now; `None`: without end.
+    fn end(&self) -> Option<Instant> {
+        let timeout = self.timeout.and_then(|t| Instant::now().checked_add(t));
+        timeout.into_iter().chain(self.deadline).min()
+    }
+
+    fn over(&self) -> io::Error {
+        match self.deadline {
+            Some(deadline) if deadline <= Instant::now() => ErrorKind::TimedOut.into(),
+            _ => would_block(),
+        }
+    }
+}
+
+/// As the system says it, with its number.
+fn would_block() -> io::Error {
+    io::Error::from_raw_os_error(libc::EAGAIN)
+}
+
+fn closed() -> io::Error {
+    io::Error::new(
+        ErrorKind::NotConnected,
+        "use of a closed network connection: it was closed by another goroutine or thread",
+    )
+}
+
+/// The goroutine is being unwound, and does not wait any more.
+fn unwinding() -> io::Error {
+    io::Error::other("the goroutine is being stopped and cannot wait for the network")
+}
+
+/// What a descriptor needs in order to be waited for.
+pub(crate) struct Pollable {
+    desc: Arc<Desc>,
+    /// Who may wait: the word of a direction has room for one.
+    turns: [RawMutex; 2],
+}
+
+impl fmt::Debug for Pollable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pollable")
+            .field("registered", &self.desc.is_registered())
+            .field("closed", &self.desc.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The right to wait.
+struct Turn<'a>(&'a RawMutex);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        // SAFETY: whoever has a Turn has locked it.
+        unsafe { self.0.unlock() };
+    }
+}
+
+impl Pollable {
+    pub(crate) fn new() -> Pollable {
+        Pollable {
+            desc: Desc::new(),
+            turns: [RawMutex::new(), RawMutex::new()],
+        }
+    }
+
+    fn direction(&self, side: Side) -> &Direction {
+        match side {
+            Side::Read => &self.desc.read,
+            Side::Write => &self.desc.write,
+        }
+    }
+
+    /// Ends all waits on the descriptor, now and later, with an error.
+    pub(crate) fn close(&self) {
+        for claimed in self.desc.close().into_iter().flatten() {
+            claimed.ready();
+        }
+    }
+
+    /// Lets the goroutine that waits do its operation again, whether it can be done or not.
+    pub(crate) fn retry(&self, side: Side) {
+        if let Some(claimed) = self.direction(side).report() {
+            claimed.ready();
+        }
+    }
+
+    /// To be called before the descriptor is closed, or given to somebody else.
+    pub(crate) fn deregister(&self, fd: BorrowedFd<'_>) {
+        self.desc.deregister(fd);
+    }
+
+    /// Does `op`, which does not block, as soon as it can be done.
+    #[inline]
+    pub(crate) fn run<T>(
+        &self,
+        fd: BorrowedFd<'_>,
+        side: Side,
+        limit: impl FnOnce() -> Limit,
+        mut op: impl FnMut() -> io::Result<Done<T>>,
+    ) -> io::Result<T> {
+        let direction = self.direction(side);
+        if let Begin::Try(attempt) = direction.begin() {
+            if self.desc.is_closed() {
+                return Err(closed());
+            }
+            if let Some(result) = self.attempt(side, attempt, &mut op) {
+                return result;
+            }
+        }
+        self.run_slow(fd, side, limit(), &mut op)
+    }
+
+    /// Tries once. `None`: it would block.
+    #[inline]
+    fn attempt<T>(
+        &self,
+        side: Side,
+        attempt: Attempt,
+        op: &mut impl FnMut() -> io::Result<Done<T>>,
+    ) -> Option<io::Result<T>> {
+        loop {
+            match op() {
+                Ok(Done::More(value)) => return Some(Ok(value)),
+                Ok(Done::Short(value)) => {
+                    if self.desc.short_drains() {
+                        self.direction(side).drained(attempt);
+                    }
+                    return Some(Ok(value));
+                }
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    if self.desc.is_registered() {
+                        self.direction(side).drained(attempt);
+                    }
+                    return None;
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Some(Err(e)),
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn run_slow<T>(
+        &self,
+        fd: BorrowedFd<'_>,
+        side: Side,
+        limit: Limit,
+        op: &mut impl FnMut() -> io::Result<Done<T>>,
+    ) -> io::Result<T> {
+        if limit.nonblocking {
+            // Whatever was reported so far: the caller wants to know it of the kernel.
+            return match self.direction(side).begin() {
+                _ if self.desc.is_closed() => Err(closed()),
+                Begin::Try(attempt) | Begin::Drained(attempt) => self
+                    .attempt(side, attempt, op)
+                    .unwrap_or_else(|| Err(would_block())),
+            };
+        }
+        let end = limit.end();
+        let window = enter();
+        let Some(poller) = window.poller() else {
+            drop(window);
+            return self.run_on_thread(fd, side, limit, end, op);
+        };
+        drop(window);
+        let turn = &self.turns[side as usize];
+        if !turn.lock(|| Wait::until(WaitReason::IoWait, end)) {
+            return Err(match end {
+                Some(end) if end <= Instant::now() => limit.over(),
+                _ => unwinding(),
+            });
+        }
+        let turn = Turn(turn);
+        let direction = self.direction(side);
+        loop {
+            let attempt = match direction.begin() {
+                Begin::Drained(attempt) => attempt,
+                Begin::Try(attempt) => {
+                    if self.desc.is_closed() {
+                        return Err(closed());
+                    }
+                    if !self.desc.register(&poller, fd)? {
+                        return Err(io::Error::new(
+                            ErrorKind::Unsupported,
+                            "this kind of descriptor says that it would block, but cannot be waited for",
+                        ));
+                    }
+                    if let Some(result) = self.attempt(side, attempt, op) {
+                        return result;
+                    }
+                    attempt
+                }
+            };
+            match park(direction, attempt, end) {
+                Token::TIMEOUT => return Err(limit.over()),
+                Token::INTERRUPTED => {
+                    drop(turn);
+                    interrupt::interrupted();
+                    return Err(unwinding());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn run_on_thread<T>(
+        &self,
+        fd: BorrowedFd<'_>,
+        side: Side,
+        limit: Limit,
+        end: Option<Instant>,
+        op: &mut impl FnMut() -> io::Result<Done<T>>,
+    ) -> io::Result<T> {
+        loop {
+            let (Begin::Try(attempt) | Begin::Drained(attempt)) = self.direction(side).begin();
+            if self.desc.is_closed() {
+                return Err(closed());
+            }
+            if let Some(result) = self.attempt(side, attempt, op) {
+                return result;
+            }
+            interrupt::unwind_if_asked();
+            if end.is_some_and(|end| end <= Instant::now()) {
+                return Err(limit.over());
+            }
+            let slice = interrupt::thread_patience(SLICE);
+            poll_thread(fd, side, end.into_iter().chain(slice).min());
+        }
+    }
+}
+
+/// How often a plain thread that waits for the network looks whether it was cancelled, if it can be.
+const SLICE: Duration = Duration::from_millis(10);
+
+/// Parks the calling goroutine, whose attempt found nothing, until there is a report.
+fn park(direction: &Direction, attempt: Attempt, end: Option<Instant>) -> Token {
+    let window = enter();
+    // SAFETY: for the park below; published by its commit function, and forgotten by `leave`.
+    let waiter = unsafe { window.waiter() };
+    let commit = move || direction.publish(attempt, waiter);
+    // SAFETY: the commit function only publishes; `direction` is not touched after that.
+    let (window, token) =
+        unsafe { window.park_until(WaitReason::IoWait, Interrupt::Allowed, end, commit) };
+    if token != REPORTED && token != Token::NOT_PARKED {
+        direction.leave();
+    }
+    drop(window);
+    token
+}
+
+/// Whether the descriptor is ready now.
+pub(crate) fn is_ready(fd: BorrowedFd<'_>, side: Side) -> io::Result<bool> {
+    poll(fd, side, Some(Duration::ZERO))
+}
+
+/// Blocks the calling thread until the descriptor is ready, at most until `end`.
+fn poll_thread(fd: BorrowedFd<'_>, side: Side, end: Option<Instant>) {
+    // Whatever comes of it, the operation is tried again.
+    let _ = poll(
+        fd,
+        side,
+        end.map(|end| end.saturating_duration_since(Instant::now())),
+    );
+}
+
+fn poll(fd: BorrowedFd<'_>, side: Side, timeout: Option<Duration>) -> io::Result<bool> {
+    let mut poll = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: match side {
+            Side::Read => libc::POLLIN | libc::POLLPRI | libc::POLLRDHUP,
+            Side::Write => libc::POLLOUT,
+        },
+        revents: 0,
+    };
+    let timeout = timeout.map(timespec);
+    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: one pollfd, and a timeout or none.
+    match unsafe { libc::ppoll(&mut poll, 1, timeout, ptr::null()) } {
+        -1 => Err(io::Error::last_os_error()),
+        n => Ok(n > 0),
+    }
+}

@@ -1,0 +1,111 @@
+//! A descriptor as the poller knows it: Go's `pollDesc`.
+
+use super::direction::Direction;
+use super::poller::Poller;
+use crate::atomics::atomic::{AtomicBool, Ordering};
+use crate::atomics::{Mutex, MutexGuard};
+use crate::g::parker::Claimed;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(crate) struct Desc {
+    pub(crate) read: Direction,
+    pub(crate) write: Direction,
+    /// Somebody has closed it under those who wait.
+    closed: AtomicBool,
+    /// Something was reported that a read stops short at (an end, an error, urgent data), or may have: a
+    /// short read means nothing any more. Never cleared.
+    boundary: AtomicBool,
+    /// Whether `registration` says so. Written under its lock, before a report.
+    registered: AtomicBool,
+    /// With whom it is registered, and where in its table.
+    registration: Mutex<Option<(Arc<Poller>, usize)>>,
+}
+
+impl Desc {
+    pub(crate) fn new() -> Arc<Desc> {
+        Arc::new(Desc {
+            read: Direction::new(),
+            write: Direction::new(),
+            closed: AtomicBool::new(false),
+            boundary: AtomicBool::new(false),
+            registered: AtomicBool::new(false),
+            registration: Mutex::new(None),
+        })
+    }
+
+    /// Whether what comes for it will be reported. True may be outdated; then there was a report of that.
+    #[inline]
+    pub(crate) fn is_registered(&self) -> bool {
+        // Relaxed: the report's Release and the Acquire of the attempt that began after it order it.
+        self.registered.load(Ordering::Relaxed)
+    }
+
+    /// Whether an attempt that got, or gave, less than it was to has emptied, or filled, a stream.
+    #[inline]
+    pub(crate) fn short_drains(&self) -> bool {
+        // Relaxed: as in `is_registered`. A boundary that was not reported before the attempt will be.
+        self.is_registered() && !self.boundary.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        // Relaxed: as in `is_registered`.
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Ends all waits for it, those to come included.
+    pub(crate) fn close(&self) -> [Option<Claimed>; 2] {
+        // Relaxed: published by the reports.
+        self.closed.store(true, Ordering::Relaxed);
+        self.report_both()
+    }
+
+    pub(super) fn report_both(&self) -> [Option<Claimed>; 2] {
+        [self.read.report(), self.write.report()]
+    }
+
+    pub(super) fn set_boundary(&self) {
+        // Relaxed: published by the report that follows.
+        self.boundary.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn registration(&self) -> MutexGuard<'_, Option<(Arc<Poller>, usize)>> {
+        self.registration.lock()
+    }
+
+    pub(super) fn set_registered(&self, is: bool) {
+        self.registered.store(is, Ordering::Relaxed);
+    }
+
+    /// Registers it with `poller`, if it is not registered already, there or elsewhere. False: what the
+    /// descriptor stands for is always ready (a regular file).
+    pub(crate) fn register(
+        self: &Arc<Self>,
+        poller: &Arc<Poller>,
+        fd: BorrowedFd<'_>,
+    ) -> io::Result<bool> {
+        let mut registration = self.registration.lock();
+        if registration.is_some() {
+            return Ok(true);
+        }
+        match poller.add(self, fd) {
+            Ok(slot) => {
+                *registration = Some((Arc::clone(poller), slot));
+                self.set_registered(true);
+                Ok(true)
+            }
+            Err(e) if e.raw_os_error() == Some(libc::EPERM) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// To be called before `fd` is closed, or goes to somebody else.
+    pub(crate) fn deregister(&self, fd: BorrowedFd<'_>) {
+        if let Some((poller, slot)) = self.registration.lock().take() {
+            self.set_registered(false);
+            poller.remove(slot, fd);
+        }
+    }
+}

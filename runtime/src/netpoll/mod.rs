@@ -1,0 +1,22 @@
+//! Readiness of descriptors: what the kernel says can go on, and who waits for it. Go's netpoll.go.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `epoll.rs` | the system calls |
+//! | `direction.rs` | the word of one direction: a protocol |
+//! | `desc.rs` | a descriptor: its two words, and where it is registered |
+//! | `mod.rs` | the poller of a runtime: what is registered, and who polls |
+//!
+//! It knows waiters, and nothing of the scheduler: who polls is given what is ready. docs/netpoll.md tells
+//! the whole story.
+
+#[cfg(not(loom))]
+pub(crate) mod desc;
+pub(crate) mod direction;
+#[cfg(not(loom))]
+pub(crate) mod epoll;
+
+#[cfg(not(loom))]
+mod poller;
+#[cfg(not(loom))]
+pub(crate) use poller::Poller;

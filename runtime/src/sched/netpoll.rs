@@ -1,0 +1,182 @@
+//! The network in the scheduler: who polls, and when. docs/netpoll.md tells the whole story.
+//!
+//! One M polls at a time, whoever comes first:
+//!
+//! * an M on its way between two goroutines, without waiting, when nobody has polled for [`POLL_EVERY`];
+//! * an M whose queues are empty, without waiting, if the last poll found several things;
+//! * one idle M, which sleeps in the poller as others sleep on their notes, until something comes, it is
+//!   handed a P, or the first timer is due;
+//! * the monitor, as the last resort, when every P is held by a goroutine that does not come back.
+//!
+//! *An M that sleeps in the poller is woken like any other.* It says on its note that it sleeps elsewhere
+//! before it polls; who wakes it by the note then wakes the poller, too. A wake of the poller that comes
+//! before the wait ends it at once.
+//!
+//! *With a P idle, somebody sleeps in the poller, or will soon.* The last M that goes idle takes it on if
+//! nobody has. If the one that does so is given work instead, and runs for long, the monitor polls.
+
+use super::{Sched, State, Window};
+use crate::g::parker::Claimed;
+use crate::m::M;
+use crate::netpoll::Poller;
+use crate::p::P;
+use crate::timer::{self, Nanos};
+use std::ptr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a busy M goes without a poll. One that finds nothing costs 0.3 µs.
+const POLL_EVERY: Nanos = 50_000;
+
+/// How long nobody may have polled until the monitor does.
+const LAST_RESORT: Nanos = 1_000_000;
+
+/// How an idle M's sleep ended.
+pub(super) enum Slept {
+    /// It is on no list any more, and handed a P, or the runtime ends.
+    Woken,
+    /// It has a P, with work in its queue.
+    Working,
+    /// It is idle still.
+    Over,
+}
+
+impl Window {
+    /// The poller of the calling goroutine's runtime.
+    pub(crate) fn poller(&self) -> Option<Arc<Poller>> {
+        let (m, _) = self.m_and_p()?;
+        // SAFETY: our own M.
+        Some(Arc::clone(&unsafe { Sched::of_m(m) }.net))
+    }
+}
+
+impl Sched {
+    /// Polls without waiting, if nobody else does; whether there was something.
+    pub(super) fn poll_network(&self, p: &P) -> bool {
+        let Some(mut polling) = self.net.try_begin() else {
+            return false;
+        };
+        self.make_ready(p, polling.wait(Some(Duration::ZERO)))
+    }
+
+    /// As [`Sched::poll_network`], if nobody has for a while.
+    pub(super) fn poll_if_due(&self, p: &P, now: Nanos) -> bool {
+        self.net.is_active()
+            && now.saturating_sub(self.net.looked()) >= POLL_EVERY
+            && self.poll_network(p)
+    }
+
+    /// Queues on `p`, which the caller holds, what a poll has found; whether there was something.
+    fn make_ready(&self, p: &P, ready: impl Iterator<Item = Claimed>) -> bool {
+        let mut any = false;
+        for claimed in ready {
+            match self.readied(claimed) {
+                Ok(g) => {
+                    any = true;
+                    p.runq.push_started(g);
+                }
+                Err(claimed) => claimed.ready_outside(),
+            }
+        }
+        if p.runq.started_len() > 1 {
+            self.work_in_deque();
+        }
+        any
+    }
+
+    /// An M that goes idle sleeps in the poller if nobody does.
+    pub(super) fn watch_network(&self, state: &mut State, m: &M) {
+        if state.poller.is_null() && self.net.is_active() {
+            state.poller = m;
+        }
+    }
+
+    /// `m` is no longer the one that sleeps in the poller, if it was; whether somebody else should.
+    pub(super) fn end_network_watch(&self, state: &mut State, m: &M) -> bool {
+        let was = ptr::eq(state.poller, m);
+        if was {
+            state.poller = ptr::null();
+        }
+        was && self.net.is_active()
+    }
+
+    /// The idle `m` sleeps in the poller, at most for `limit`.
+    pub(super) fn sleep_polling(&self, m: &M, limit: Option<Duration>) -> Slept {
+        let mut polling = loop {
+            if let Some(polling) = self.net.try_begin() {
+                break polling;
+            }
+            // Somebody looks without waiting, for a few microseconds.
+            if m.note.try_take() {
+                return Slept::Woken;
+            }
+            std::thread::yield_now();
+        };
+        if !m.note.begin_elsewhere() {
+            return Slept::Woken;
+        }
+        let ready = polling.wait(limit);
+        if m.note.end_elsewhere() {
+            return self.woken_polling(m, ready);
+        }
+        if ready.len() == 0 {
+            return Slept::Over;
+        }
+        let p = {
+            let mut state = self.lock.lock();
+            if !state.idle_ms.contains(&ptr::from_ref(m)) {
+                drop(state);
+                while !m.note.sleep(None) {} // whoever took it from the list wakes it
+                return self.woken_polling(m, ready);
+            }
+            match self.take_idle_locked(&mut state) {
+                Some(p) => {
+                    self.take_idle_m(&mut state, m);
+                    p
+                }
+                None => {
+                    // The Ms of the busy Ps will poll on their way.
+                    state.poller = ptr::null();
+                    drop(state);
+                    ready.for_each(Claimed::ready_outside);
+                    return Slept::Over;
+                }
+            }
+        };
+        self.attach(m, p);
+        self.make_ready(p, ready);
+        Slept::Working
+    }
+
+    /// `m` was woken while it polled.
+    fn woken_polling(&self, m: &M, ready: impl Iterator<Item = Claimed>) -> Slept {
+        if m.nextp.load(crate::atomics::Ordering::Relaxed).is_null() {
+            // The runtime ends; what is ready is others'.
+            ready.for_each(Claimed::ready_outside);
+            return Slept::Woken;
+        }
+        self.take_handed(m);
+        // SAFETY: just attached, inside the runtime.
+        let p = unsafe { P::of(m) }.expect("it was handed one");
+        self.make_ready(p, ready);
+        Slept::Working
+    }
+
+    /// The monitor's poll; whether there was something.
+    pub(super) fn poll_as_last_resort(&self) -> bool {
+        let late = timer::now().saturating_sub(self.net.looked()) >= LAST_RESORT;
+        let polling = (late && self.net.is_active()).then(|| self.net.try_begin());
+        let Some(mut polling) = polling.flatten() else {
+            return false;
+        };
+        let ready = polling.wait(Some(Duration::ZERO));
+        let any = ready.len() > 0;
+        ready.for_each(Claimed::ready_outside);
+        any
+    }
+
+    /// The runtime ends: nobody polls from here on.
+    pub(super) fn close_network(&self) {
+        self.net.close().into_iter().for_each(Claimed::ready);
+    }
+}

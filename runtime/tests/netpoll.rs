@@ -1,0 +1,247 @@
+//! Descriptors that goroutines wait for: pipes here, whatever can be polled.
+
+mod support;
+
+use runtime::io::Registered;
+use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Write, pipe};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use support::everywhere;
+
+fn registered_pipe() -> (Registered<PipeReader>, Registered<PipeWriter>) {
+    let (rx, tx) = pipe().unwrap();
+    (Registered::new(rx).unwrap(), Registered::new(tx).unwrap())
+}
+
+#[test]
+fn a_ping_pong_through_pipes() {
+    everywhere(|| {
+        let (mut ping_rx, mut ping_tx) = registered_pipe();
+        let (mut pong_rx, mut pong_tx) = registered_pipe();
+        let h = runtime::go!(move || {
+            let mut buf = [0; 8];
+            while ping_rx.read_exact(&mut buf).is_ok() {
+                pong_tx.write_all(&buf).unwrap();
+            }
+        });
+        for i in 0..2_000u64 {
+            let mut buf = [0; 8];
+            ping_tx.write_all(&i.to_ne_bytes()).unwrap();
+            pong_rx.read_exact(&mut buf).unwrap();
+            assert_eq!(u64::from_ne_bytes(buf), i);
+        }
+        drop(ping_tx);
+        h.join().unwrap();
+    });
+}
+
+#[test]
+fn a_reader_without_data_does_not_hold_a_p() {
+    let rt = runtime::start(1);
+    rt.run(|| {
+        let (rx, mut tx) = registered_pipe();
+        let rx = Arc::new(rx);
+        let readers: Vec<_> = (0..100)
+            .map(|_| {
+                let rx = rx.clone();
+                runtime::go!(move || {
+                    let mut byte = [0];
+                    (&*rx).read_exact(&mut byte).unwrap();
+                    u64::from(byte[0])
+                })
+            })
+            .collect();
+        runtime::time::sleep(Duration::from_millis(10));
+        assert!(readers.iter().all(|h| !h.is_finished()));
+        for i in 0..100u8 {
+            tx.write_all(&[i]).unwrap();
+        }
+        let sum: u64 = readers.into_iter().map(|h| h.join().unwrap()).sum();
+        assert_eq!(sum, (0..100).sum());
+    });
+}
+
+#[test]
+fn a_deadline_ends_a_wait_and_loses_nothing() {
+    everywhere(|| {
+        let (rx, mut tx) = registered_pipe();
+        for i in 0..20u8 {
+            let start = Instant::now();
+            let end = start + Duration::from_millis(2);
+            let e = rx
+                .read_deadline(end, |mut rx| rx.read(&mut [0]))
+                .unwrap_err();
+            assert_eq!(e.kind(), ErrorKind::TimedOut);
+            assert!(start.elapsed() >= Duration::from_millis(2));
+            tx.write_all(&[i]).unwrap();
+            let mut buf = [0; 4];
+            let n = rx.read_with(|mut rx| rx.read(&mut buf)).unwrap();
+            assert_eq!((n, buf[0]), (1, i));
+        }
+    });
+}
+
+#[test]
+fn readable_and_writable_wait() {
+    runtime::start(1).run(|| {
+        let (rx, mut tx) = registered_pipe();
+        tx.writable().unwrap();
+        let rx = Arc::new(rx);
+        let r = rx.clone();
+        let h = runtime::go!(move || r.readable().unwrap());
+        runtime::yield_now();
+        assert!(!h.is_finished());
+        tx.write_all(b"x").unwrap();
+        h.join().unwrap();
+        rx.readable().unwrap(); // nobody has read it
+        // Full: not writable until somebody reads.
+        let mut filled = 0;
+        while let Ok(n) = tx.get_ref().write(&[0; 4096]) {
+            filled += n;
+        }
+        let h = runtime::go!(move || tx.writable().unwrap());
+        runtime::yield_now();
+        assert!(!h.is_finished());
+        let mut buf = vec![0; filled + 1];
+        (&*rx).read_exact(&mut buf).unwrap();
+        h.join().unwrap();
+    });
+}
+
+#[test]
+fn a_descriptor_outlives_the_runtime_it_waited_in() {
+    let (rx, mut tx) = registered_pipe();
+    let rx = Arc::new(rx);
+    for round in 0..3u8 {
+        let r = rx.clone();
+        let rt = runtime::start(1);
+        let t = std::thread::spawn({
+            let mut tx = tx.get_ref().try_clone().unwrap();
+            move || {
+                std::thread::sleep(Duration::from_millis(5));
+                tx.write_all(&[round]).unwrap();
+            }
+        });
+        let mut byte = [9];
+        rt.run(move || {
+            (&*r).read_exact(&mut byte).unwrap();
+            assert_eq!(byte[0], round);
+        });
+        drop(rt);
+        t.join().unwrap();
+        // And on a plain thread.
+        tx.write_all(b"t").unwrap();
+        (&*rx).read_exact(&mut byte).unwrap();
+        assert_eq!(&byte, b"t");
+    }
+}
+
+#[test]
+fn a_wait_by_another_runtimes_poller_survives_its_end() {
+    let (rx, mut tx) = registered_pipe();
+    let rx = Arc::new(rx);
+    let (first, second) = (runtime::start(1), runtime::start(1));
+    let r = rx.clone();
+    first.run(move || {
+        // Registers it with the first.
+        let end = Instant::now() + Duration::from_millis(1);
+        r.read_deadline(end, |mut rx| rx.read(&mut [0]))
+            .unwrap_err();
+    });
+    let h = second.spawn(move || {
+        let mut byte = [0];
+        (&*rx).read_exact(&mut byte).unwrap();
+        byte[0]
+    });
+    std::thread::sleep(Duration::from_millis(20));
+    drop(first);
+    std::thread::sleep(Duration::from_millis(5));
+    tx.write_all(&[7]).unwrap();
+    assert_eq!(h.join().unwrap(), 7);
+}
+
+#[test]
+fn cancel_and_shutdown_end_waits() {
+    let (rx, _tx) = registered_pipe();
+    let rx = Arc::new(rx);
+    let rt = runtime::start(2);
+    let r = rx.clone();
+    rt.run(move || {
+        let hs: Vec<_> = (0..10)
+            .map(|_| {
+                let rx = r.clone();
+                runtime::go!(move || rx.readable())
+            })
+            .collect();
+        runtime::time::sleep(Duration::from_millis(5));
+        for h in hs {
+            h.cancel();
+            assert!(h.join().unwrap_err().to_string().contains("cancel"));
+        }
+        let late = runtime::time::timeout(Duration::from_millis(5), || r.readable());
+        assert!(late.is_err());
+    });
+    let h = rt.spawn(move || rx.readable());
+    std::thread::sleep(Duration::from_millis(5));
+    drop(rt);
+    assert!(h.join().is_err());
+}
+
+#[test]
+fn a_regular_file_is_always_ready() {
+    runtime::start(1).run(|| {
+        let file = Registered::new(
+            std::fs::File::open(file!())
+                .or_else(|_| std::fs::File::open("tests/netpoll.rs"))
+                .unwrap(),
+        )
+        .unwrap();
+        file.readable().unwrap();
+        let mut text = String::new();
+        (&file).read_to_string(&mut text).unwrap();
+        assert!(text.contains("a_regular_file_is_always_ready"));
+    });
+}
+
+#[test]
+fn a_thread_waits_with_a_timeout_too() {
+    let (rx, mut tx) = registered_pipe();
+    let start = Instant::now();
+    let late = runtime::time::timeout(Duration::from_millis(20), || rx.readable());
+    assert!(late.is_err() && start.elapsed() >= Duration::from_millis(20));
+    tx.write_all(b"x").unwrap();
+    rx.readable().unwrap();
+}
+
+#[test]
+fn a_busy_p_still_polls() {
+    let rt = runtime::start(1);
+    rt.run(|| {
+        let (mut rx, mut tx) = registered_pipe();
+        let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let busy: Vec<_> = (0..10)
+            .map(|_| {
+                let stop = stop.clone();
+                runtime::go!(
+                    move || while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                        runtime::yield_now();
+                    }
+                )
+            })
+            .collect();
+        let writer = std::thread::spawn(move || {
+            for i in 0..50u8 {
+                std::thread::sleep(Duration::from_millis(1));
+                tx.write_all(&[i]).unwrap();
+            }
+        });
+        let mut byte = [0];
+        for i in 0..50u8 {
+            rx.read_exact(&mut byte).unwrap();
+            assert_eq!(byte[0], i);
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        busy.into_iter().for_each(|h| h.join().unwrap());
+        writer.join().unwrap();
+    });
+}
