@@ -1,7 +1,10 @@
-//! What the servers' programs say, alike: where they listen, what is wrong, and how they ended.
+//! What the servers' programs do alike: they say where they listen, what is wrong, and how they
+//! ended, and they end when a signal asks them to.
 
-use crate::net::{self, TcpListener, UnixListener, UnixStream};
+use crate::net::{TcpListener, UnixListener, UnixStream};
 use crate::serve::Farewell;
+use crate::stop;
+use channels::Receiver;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileTypeExt;
@@ -14,9 +17,9 @@ pub fn serve(
     program: &str,
     scheme: &str,
     addr: &str,
-    serve: impl FnOnce(&TcpListener) -> io::Result<Farewell>,
+    serve: impl FnOnce(&TcpListener, &Receiver<()>) -> io::Result<Farewell>,
 ) -> ExitCode {
-    let listener = match net::listen(addr) {
+    let listener = match TcpListener::bind(addr) {
         Ok(listener) => listener,
         Err(e) => return failed(program, &format!("cannot listen at {addr}: {e}")),
     };
@@ -24,14 +27,17 @@ pub fn serve(
         Ok(addr) => println!("listening at {scheme}://{addr}"),
         Err(e) => return failed(program, &e.to_string()),
     }
-    ended(program, serve(&listener))
+    ended(
+        program,
+        until_signals(|shutdown| serve(&listener, shutdown)),
+    )
 }
 
 /// The same at a path, which is removed in the end.
 pub fn serve_unix(
     program: &str,
     path: &Path,
-    serve: impl FnOnce(&UnixListener) -> io::Result<Farewell>,
+    serve: impl FnOnce(&UnixListener, &Receiver<()>) -> io::Result<Farewell>,
 ) -> ExitCode {
     let listener = match listen_unix(path) {
         Ok(listener) => listener,
@@ -41,7 +47,7 @@ pub fn serve_unix(
         }
     };
     println!("listening at unix:{}", path.display());
-    let result = serve(&listener);
+    let result = until_signals(|shutdown| serve(&listener, shutdown));
     // Gone already is as good.
     let _ = fs::remove_file(path);
     ended(program, result)
@@ -62,6 +68,12 @@ fn listen_unix(path: &Path) -> io::Result<UnixListener> {
         _ => return Err(in_use),
     }
     UnixListener::bind(path)
+}
+
+fn until_signals(
+    serve: impl FnOnce(&Receiver<()>) -> io::Result<Farewell>,
+) -> io::Result<Farewell> {
+    serve(&stop::on_signals()?)
 }
 
 fn ended(program: &str, result: io::Result<Farewell>) -> ExitCode {

@@ -92,10 +92,7 @@ impl Listener for TcpListener {
     }
 
     fn close(&self) {
-        // Who waits in accept finds this connection.
-        if let Ok(addr) = self.local_addr() {
-            let _ = TcpStream::connect(addr);
-        }
+        TcpListener::close(self);
     }
 }
 

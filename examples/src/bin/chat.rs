@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use examples::chat::{Client, Hub};
+use examples::program;
 use examples::serve::serve;
-use examples::{program, stop};
 
 /// Let people chat, line by line: `telnet HOST PORT`, or `nc HOST PORT`.
 ///
@@ -37,10 +37,9 @@ fn main() -> ExitCode {
     let rt = runtime::start(args.procs);
     rt.run(|| {
         let (hub, running) = Hub::start();
-        let shutdown = stop::on_signals();
         let grace = Duration::from_secs(args.grace);
-        let code = program::serve("chat", "tcp", &args.listen, |listener| {
-            serve(listener, &shutdown, grace, |stream| {
+        let code = program::serve("chat", "tcp", &args.listen, |listener, shutdown| {
+            serve(listener, shutdown, grace, |stream| {
                 Client::new(stream, hub.clone(), patience)
             })
         });

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use examples::echo::Echo;
+use examples::program;
 use examples::serve::serve;
-use examples::{program, stop};
 
 /// Send back whatever is received.
 ///
@@ -35,15 +35,12 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let grace = Duration::from_secs(args.grace);
     let rt = runtime::start(args.procs);
-    rt.run(|| {
-        let shutdown = stop::on_signals();
-        match &args.unix {
-            Some(path) => program::serve_unix("echo", path, |listener| {
-                serve(listener, &shutdown, grace, Echo)
-            }),
-            None => program::serve("echo", "tcp", &args.listen, |listener| {
-                serve(listener, &shutdown, grace, Echo)
-            }),
-        }
+    rt.run(|| match &args.unix {
+        Some(path) => program::serve_unix("echo", path, |listener, shutdown| {
+            serve(listener, shutdown, grace, Echo)
+        }),
+        None => program::serve("echo", "tcp", &args.listen, |listener, shutdown| {
+            serve(listener, shutdown, grace, Echo)
+        }),
     })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use examples::httpd::{self, Limits, Options};
-use examples::{program, stop};
+use examples::program;
 
 /// Serve files over HTTP/1.1.
 ///
@@ -47,8 +47,7 @@ fn main() -> ExitCode {
     }
     let rt = runtime::start(args.procs);
     rt.run(|| {
-        let shutdown = stop::on_signals();
-        program::serve("httpd", "http", &args.listen, |listener| {
+        program::serve("httpd", "http", &args.listen, |listener, shutdown| {
             let options = Options {
                 root: args.dir,
                 limits: Limits {
@@ -57,7 +56,7 @@ fn main() -> ExitCode {
                 },
                 grace: Duration::from_secs(args.grace),
             };
-            httpd::serve(listener, &shutdown, options)
+            httpd::serve(listener, shutdown, options)
         })
     })
 }

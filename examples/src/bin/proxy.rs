@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use examples::net::ToSocketAddrs;
+use examples::program;
 use examples::proxy::{Proxied, Upstream};
 use examples::serve::serve;
-use examples::{program, stop};
 
 /// Pass every TCP connection on to another address.
 ///
@@ -51,10 +51,9 @@ fn main() -> ExitCode {
             addrs,
             timeout: Duration::from_secs(args.timeout),
         });
-        let shutdown = stop::on_signals();
         let grace = Duration::from_secs(args.grace);
-        program::serve("proxy", "tcp", &args.listen, |listener| {
-            serve(listener, &shutdown, grace, |client| {
+        program::serve("proxy", "tcp", &args.listen, |listener, shutdown| {
+            serve(listener, shutdown, grace, |client| {
                 Proxied::new(client, Arc::clone(&upstream))
             })
         })

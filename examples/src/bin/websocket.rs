@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use channels::bounded;
 use clap::{Parser, Subcommand};
+use examples::program;
 use examples::serve::serve;
 use examples::websocket::{Peer, Room, talk};
-use examples::{program, stop};
 
 /// Serve WebSockets, or talk to a server of them.
 #[derive(Parser)]
@@ -58,9 +58,8 @@ fn main() -> ExitCode {
             grace,
         } => {
             let room = Room::new(patience as usize);
-            let shutdown = stop::on_signals();
-            program::serve("websocket", "ws", &listen, |listener| {
-                serve(listener, &shutdown, Duration::from_secs(grace), |stream| {
+            program::serve("websocket", "ws", &listen, |listener, shutdown| {
+                serve(listener, shutdown, Duration::from_secs(grace), |stream| {
                     Peer::new(stream, Arc::clone(&room))
                 })
             })

@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use crate::httpd;
-use crate::net::{self, SocketAddr};
+use crate::net::{SocketAddr, TcpListener};
 use channels::Sender;
 use runtime::{JoinHandle, Runtime, go};
 use std::io;
@@ -58,7 +58,7 @@ impl Server {
     pub fn start(rt: &Runtime) -> io::Result<Server> {
         let (shutdown, asked) = channels::bounded(1);
         rt.run(|| {
-            let listener = net::listen("127.0.0.1:0")?;
+            let listener = TcpListener::bind("127.0.0.1:0")?;
             Ok(Server {
                 addr: listener.local_addr()?,
                 shutdown,
