@@ -79,7 +79,7 @@ fn until_signals(
 fn ended(program: &str, result: io::Result<Farewell>) -> ExitCode {
     match result {
         Ok(Farewell { cut: 0 }) => ExitCode::SUCCESS,
-        Ok(Farewell { cut }) => failed(program, &format!("{cut} connections were cut off")),
+        Ok(Farewell { cut }) => failed(program, &format!("connections cut off: {cut}")),
         Err(e) => failed(program, &e.to_string()),
     }
 }
