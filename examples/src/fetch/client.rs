@@ -7,7 +7,7 @@
 use crate::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
@@ -127,7 +127,6 @@ impl<In: Transport> Connector<In> for Sockets {
                             config.input_buffer_size(),
                             config.output_buffer_size(),
                         ),
-                        timeouts: [None; 2],
                     })));
                 }
                 Err(e) => last = e,
@@ -152,6 +151,11 @@ fn limit(timeout: &NextTimeout) -> Option<Duration> {
     }
 }
 
+/// Deadlines cost no system call, timeouts would cost one for each operation.
+fn deadline(timeout: &NextTimeout) -> Option<Instant> {
+    Instant::now().checked_add(limit(timeout)?)
+}
+
 fn failed(e: io::Error, reason: Timeout) -> Error {
     match e.kind() {
         ErrorKind::TimedOut | ErrorKind::WouldBlock => Error::Timeout(reason),
@@ -163,8 +167,6 @@ fn failed(e: io::Error, reason: Timeout) -> Error {
 struct Socket {
     stream: TcpStream,
     buffers: LazyBuffers,
-    /// Those of reading and writing, which are set only when they change.
-    timeouts: [Option<Duration>; 2],
 }
 
 impl Transport for Socket {
@@ -174,11 +176,7 @@ impl Transport for Socket {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         let timeout = timeout.for_write();
-        let limit = limit(&timeout);
-        if self.timeouts[1] != limit {
-            self.stream.set_write_timeout(limit)?;
-            self.timeouts[1] = limit;
-        }
+        self.stream.set_write_deadline(deadline(&timeout));
         self.stream
             .write_all(&self.buffers.output()[..amount])
             .map_err(|e| failed(e, timeout.reason))
@@ -186,11 +184,7 @@ impl Transport for Socket {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let timeout = timeout.for_read();
-        let limit = limit(&timeout);
-        if self.timeouts[0] != limit {
-            self.stream.set_read_timeout(limit)?;
-            self.timeouts[0] = limit;
-        }
+        self.stream.set_read_deadline(deadline(&timeout));
         let n = loop {
             match self.stream.read(self.buffers.input_append_buf()) {
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}

@@ -6,6 +6,7 @@
 
 use super::Limits;
 use super::status::Status;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// More header lines than this are too many.
@@ -65,12 +66,15 @@ pub struct Request {
 /// # Errors
 /// The status to refuse it with. What follows in `bytes` cannot be told apart from it.
 pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<Request>, Status> {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut parsed = httparse::Request::new(&mut headers);
-    let len = match parsed.parse(bytes) {
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut parsed = httparse::Request::new(&mut []);
+    let len = match parsed.parse_with_uninit_headers(bytes, &mut headers) {
         Ok(httparse::Status::Complete(len)) => len,
         Ok(httparse::Status::Partial) => return too_long(bytes, limits).map_or(Ok(None), Err),
-        Err(e) => return Err(too_long(bytes, limits).unwrap_or_else(|| refusal(e, bytes))),
+        Err(e) => {
+            let target = too_long(bytes, limits).filter(|s| *s == Status::TARGET_TOO_LONG);
+            return Err(target.unwrap_or_else(|| refusal(e, bytes)));
+        }
     };
     if let Some(status) = too_long(&bytes[..len], limits) {
         return Err(status);
