@@ -43,7 +43,7 @@ fn what_waits_behind_a_computation_runs_elsewhere_after_a_storm_of_short_ones() 
                     (tell, tell_when(told))
                 })
                 .unzip();
-            runtime::sleep(Duration::from_millis(2)); // all of them wait
+            runtime::time::sleep(Duration::from_millis(2)); // all of them wait
             storm();
             senders.iter().for_each(|tell| tell.send(()).unwrap());
             let start = Instant::now();
