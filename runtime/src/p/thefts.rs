@@ -20,7 +20,7 @@ use crate::atomics::atomic::{AtomicU32, AtomicU64};
 use crate::timer::Nanos;
 
 /// A theft that keeps the thief busy for less was futile. Most of those at a select are of half a
-/// microsecond; at 4 senders and 4 receivers 1 and 2 µs helped half as much as 4 and 8. A job that
+/// microsecond; at 4 senders and 4 receivers 1 and 2 µs helped less than 4 and 8. A job that
 /// is worth a thread's while takes longer.
 const SHORT: Nanos = 4_000;
 /// Pushes after the first futile theft that are left in peace.
