@@ -66,7 +66,7 @@ fn would_block() -> io::Error {
     io::Error::from_raw_os_error(libc::EAGAIN)
 }
 
-fn closed() -> io::Error {
+pub(crate) fn closed() -> io::Error {
     io::Error::new(
         ErrorKind::NotConnected,
         "use of a closed network connection: it was closed by another goroutine or thread",
@@ -124,6 +124,10 @@ impl Pollable {
         for claimed in self.desc.close().into_iter().flatten() {
             claimed.ready();
         }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.desc.is_closed()
     }
 
     /// Lets the goroutine that waits do its operation again, whether it can be done or not.

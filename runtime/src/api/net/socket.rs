@@ -5,7 +5,7 @@
 
 use super::options::Options;
 use super::sys;
-use crate::api::io::pollable::{Done, Limit, Pollable, Side};
+use crate::api::io::pollable::{Done, Limit, Pollable, Side, closed};
 use crate::api::io::set_nonblocking;
 use crate::api::time::sleep_until;
 use crate::atomics::atomic::{AtomicU64, Ordering};
@@ -181,8 +181,29 @@ impl Socket {
                 },
             );
             if !changed.get() {
-                return result;
+                return match result {
+                    Err(e) => Err(self.explain(e)),
+                    result => result,
+                };
             }
+        }
+    }
+
+    /// Why an operation failed: who closes a socket under it makes the kernel find other words.
+    #[cold]
+    fn explain(&self, e: io::Error) -> io::Error {
+        match self.pollable.is_closed() {
+            true => closed(),
+            false => e,
+        }
+    }
+
+    /// What a read got: an end that a `close` has made is none of the stream's.
+    #[inline]
+    fn end(&self, n: usize) -> io::Result<usize> {
+        match n {
+            0 if self.pollable.is_closed() => Err(closed()),
+            n => Ok(n),
         }
     }
 
@@ -230,7 +251,8 @@ impl Socket {
         if buf.is_empty() {
             return self.run_empty(Side::Read, |fd| sys::read(fd, buf));
         }
-        self.run(Side::Read, |fd| sys::read(fd, buf))
+        let n = self.run(Side::Read, |fd| sys::read(fd, buf))?;
+        self.end(n)
     }
 
     /// Reads from a stream of the Unix kind.
@@ -245,7 +267,8 @@ impl Socket {
         if bufs.iter().all(|b| b.is_empty()) {
             return self.run_empty(Side::Read, |fd| sys::read_message(fd, bufs));
         }
-        self.run(Side::Read, |fd| sys::read_message(fd, bufs))
+        let n = self.run(Side::Read, |fd| sys::read_message(fd, bufs))?;
+        self.end(n)
     }
 
     /// Writes to a stream.
@@ -273,23 +296,26 @@ impl Socket {
         if empty {
             return self.run_empty(Side::Read, peek);
         }
-        self.run(Side::Read, peek)
+        let n = self.run(Side::Read, peek)?;
+        self.end(n)
     }
 
     /// Receives a datagram, or looks at what comes next, by `flags`.
     #[inline]
     pub(super) fn recv(&self, buf: &mut [u8], flags: i32) -> io::Result<usize> {
-        self.run(Side::Read, |fd| sys::recv(fd, buf, flags).map(Done::More))
+        let n = self.run(Side::Read, |fd| sys::recv(fd, buf, flags).map(Done::More))?;
+        self.end(n)
     }
 
     /// As [`Socket::recv`], and from whom.
     pub(super) fn recv_from(&self, buf: &mut [u8], flags: i32) -> io::Result<(usize, SockAddr)> {
-        self.run(Side::Read, |_| {
+        let (n, addr) = self.run(Side::Read, |_| {
             let buf = sys::uninit(buf);
             self.sock()
                 .recv_from_with_flags(buf, flags | libc::MSG_DONTWAIT)
                 .map(Done::More)
-        })
+        })?;
+        self.end(n).map(|n| (n, addr))
     }
 
     /// Sends a datagram to whom the socket is connected to.
@@ -345,10 +371,10 @@ impl Socket {
         let mut pause = Pause::new(None);
         loop {
             match self.sock().connect(addr) {
-                Err(e) if e.kind() == ErrorKind::WouldBlock => pause.wait(None),
-                Err(e) if e.kind() == ErrorKind::Interrupted => true,
+                Err(e) if e.kind() == ErrorKind::WouldBlock && pause.wait(None) => {}
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 result => return result,
-            };
+            }
         }
     }
 
@@ -407,16 +433,18 @@ impl Pause {
         }
     }
 
-    /// Sleeps, at most until `deadline`; false if the timeout is over.
+    /// Sleeps, at most until `deadline`; false if the timeout is over, or the goroutine is being unwound and
+    /// shall not wait.
     fn wait(&mut self, deadline: Option<Instant>) -> bool {
         let now = Instant::now();
         if self.end.is_some_and(|end| end <= now) {
             return false;
         }
         let ends = self.end.into_iter().chain(deadline);
-        sleep_until(ends.fold(now + self.next, Instant::min));
+        let until = ends.fold(now + self.next, Instant::min);
+        sleep_until(until);
         self.next = (self.next * 2).min(Pause::LAST);
-        true
+        Instant::now() >= until
     }
 }
 
