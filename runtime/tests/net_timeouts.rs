@@ -61,7 +61,6 @@ fn a_deadline_reaches_goroutines_that_wait_already() {
                 })
                 .collect();
             runtime::time::sleep(Duration::from_millis(2));
-            eprintln!("{}", case.name);
             set(Some(Instant::now() + Duration::from_secs(3600)));
             runtime::yield_now();
             assert!(hs.iter().all(|h| !h.is_finished()), "{}", case.name);

@@ -9,9 +9,8 @@ use crate::api::io::pollable::{Done, Limit, Pollable, Side, closed};
 use crate::api::io::set_nonblocking;
 use crate::api::time::sleep_until;
 use crate::atomics::atomic::{AtomicU64, Ordering};
-use crate::timer::{self, Nanos};
+use crate::timer;
 use socket2::{Domain, SockAddr, Type};
-use std::cell::Cell;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -143,13 +142,15 @@ impl Socket {
 
     pub(super) fn set_deadline(&self, side: Side, deadline: Option<Instant>) {
         let nanos = deadline.map_or(0, |at| timer::nanos(at).max(1));
-        // Relaxed: the report publishes it.
+        // Relaxed: `renew` publishes it.
         self.deadlines[side as usize].store(nanos, Ordering::Relaxed);
-        self.pollable.retry(side);
+        self.pollable.renew(side);
     }
 
     fn deadline(&self, side: Side) -> Option<Instant> {
-        instant(self.deadlines[side as usize].load(Ordering::Relaxed))
+        // Relaxed: as in `run`.
+        let deadline = self.deadlines[side as usize].load(Ordering::Relaxed);
+        (deadline != 0).then(|| timer::instant(deadline)).flatten()
     }
 
     /// Does `op`, which does not block, as soon as it can be done.
@@ -159,34 +160,15 @@ impl Socket {
         side: Side,
         mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<Done<T>>,
     ) -> io::Result<T> {
-        let deadline = &self.deadlines[side as usize];
         let fd = self.fd();
-        loop {
-            // Relaxed: who waits and is to see a new one is told by a report.
-            let until = deadline.load(Ordering::Relaxed);
-            if until != 0 && until <= timer::now() {
-                return Err(ErrorKind::TimedOut.into());
-            }
-            let changed = Cell::new(false);
-            let result = self.pollable.run(
-                fd,
-                side,
-                || self.limit(side, until),
-                || {
-                    if deadline.load(Ordering::Relaxed) != until {
-                        changed.set(true);
-                        return Err(ErrorKind::Other.into());
-                    }
-                    op(fd)
-                },
-            );
-            if !changed.get() {
-                return match result {
-                    Err(e) => Err(self.explain(e)),
-                    result => result,
-                };
-            }
+        // Relaxed: who waits and is to see a new one is told by `renew`.
+        let deadline = self.deadlines[side as usize].load(Ordering::Relaxed);
+        if deadline != 0 && deadline <= timer::now() {
+            return Err(self.explain(ErrorKind::TimedOut.into()));
         }
+        self.pollable
+            .run(fd, side, || self.limit(side), || op(fd))
+            .map_err(|e| self.explain(e))
     }
 
     /// Why an operation failed: who closes a socket under it makes the kernel find other words.
@@ -208,11 +190,11 @@ impl Socket {
     }
 
     #[cold]
-    fn limit(&self, side: Side, deadline: Nanos) -> Limit {
+    fn limit(&self, side: Side) -> Limit {
         Limit {
             nonblocking: self.nonblocking(),
             timeout: self.timeout(side),
-            deadline: instant(deadline),
+            deadline: self.deadline(side),
         }
     }
 
@@ -228,7 +210,7 @@ impl Socket {
         };
         let fd = self.fd();
         if self.deadline(side).is_some_and(|at| at <= Instant::now()) {
-            return Err(ErrorKind::TimedOut.into());
+            return Err(self.explain(ErrorKind::TimedOut.into()));
         }
         self.pollable.run(fd, side, limit, || op(fd))
     }
@@ -407,11 +389,6 @@ impl Socket {
         };
         self.pollable.run(self.fd(), Side::Write, limit, op)
     }
-}
-
-/// Of a deadline as it is stored.
-fn instant(deadline: Nanos) -> Option<Instant> {
-    (deadline != 0).then(|| timer::instant(deadline)).flatten()
 }
 
 /// The pauses of one who has to ask again, since there is no event to wait for: 20 µs (less than it takes
