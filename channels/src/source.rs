@@ -6,6 +6,7 @@
 
 use crate::Receiver;
 use runtime::park::{Source, Taken, Token, Waiter, Window};
+use runtime::signal::{Signal, Signals};
 use runtime::time::{Ticker, Timer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -156,6 +157,26 @@ impl From<&Timer> for Receiver<Instant> {
 impl From<&Ticker> for Receiver<Instant> {
     fn from(ticker: &Ticker) -> Receiver<Instant> {
         Receiver::from_source(ticker.source())
+    }
+}
+
+/// The signals, which stay caught as long as there is a receiver of them.
+///
+/// ```
+/// use channels::{Receiver, after, select};
+/// use runtime::signal::{Signal, Signals};
+/// use std::time::Duration;
+///
+/// let shutdown = Receiver::from(&Signals::new([Signal::TERM, Signal::INT])?);
+/// select! {
+///     recv(shutdown) -> signal => println!("{} has come: ending", signal.unwrap()),
+///     recv(after(Duration::from_millis(1))) -> _ => println!("nobody wants us to end"),
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+impl From<&Signals> for Receiver<Signal> {
+    fn from(signals: &Signals) -> Receiver<Signal> {
+        Receiver::from_source(signals.source())
     }
 }
 

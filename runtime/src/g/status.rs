@@ -171,6 +171,8 @@ wait_reasons! {
     Sleep = "sleep",
     /// Waiting for a timer or a ticker.
     Timer = "timer",
+    /// Waiting for a signal of the system.
+    Signal = "signal",
     /// Waiting for a `sync::Mutex`.
     MutexLock = "sync.Mutex.Lock",
     /// Waiting to read what a `sync::RwLock` protects.

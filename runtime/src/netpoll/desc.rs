@@ -15,9 +15,9 @@ pub(crate) struct Desc {
     pub(crate) write: Direction,
     /// Somebody has closed it under those who wait.
     closed: AtomicBool,
-    /// A read may stop short without having found the stream empty: at urgent data, or before the end
-    /// of the stream or an error, which the next read is to fetch.
-    stops_short: AtomicBool,
+    /// Something was reported that a read stops short at (an end, an error, urgent data), or may have: a
+    /// short read means nothing any more. Never cleared.
+    boundary: AtomicBool,
     /// Whether `registration` says so. Written under its lock, before a report.
     registered: AtomicBool,
     /// With whom it is registered, and where in its table.
@@ -30,7 +30,7 @@ impl Desc {
             read: Direction::new(),
             write: Direction::new(),
             closed: AtomicBool::new(false),
-            stops_short: AtomicBool::new(false),
+            boundary: AtomicBool::new(false),
             registered: AtomicBool::new(false),
             registration: Mutex::new(None),
         })
@@ -43,12 +43,11 @@ impl Desc {
         self.registered.load(Ordering::Relaxed)
     }
 
-    /// Whether a read that got less than it asked for has emptied a stream.
+    /// Whether an attempt that got, or gave, less than it was to has emptied, or filled, a stream.
     #[inline]
-    pub(crate) fn short_read_drains(&self) -> bool {
-        // Relaxed: a report of it before the attempt was seen with the count of reports; one after it
-        // makes `drained` fail.
-        self.is_registered() && !self.stops_short.load(Ordering::Relaxed)
+    pub(crate) fn short_drains(&self) -> bool {
+        // Relaxed: as in `is_registered`. A boundary that was not reported before the attempt will be.
+        self.is_registered() && !self.boundary.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -67,9 +66,9 @@ impl Desc {
         [self.read.report(), self.write.report()]
     }
 
-    pub(super) fn set_stops_short(&self) {
+    pub(super) fn set_boundary(&self) {
         // Relaxed: published by the report that follows.
-        self.stops_short.store(true, Ordering::Relaxed);
+        self.boundary.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn registration(&self) -> MutexGuard<'_, Option<(Arc<Poller>, usize)>> {

@@ -31,6 +31,11 @@
 //! to DRAINED, or finds WAKING, and waits the few instructions until it is READY. So `waiter` is that of
 //! the wait which the report found, never half of one and half of the next.
 //!
+//! *A short read.* A stream that gives less than it was asked for is drained, too, and the next read can wait
+//! at once. Not if the read may have stopped for another reason: at urgent data, or before the end of the
+//! stream, which is not a report's to repeat. Those are remembered (`Desc::boundary`) before their report is
+//! made: an attempt that begins after it knows, and one that began before it finds the count changed.
+//!
 //! There is one waiter per direction; several queue before it (see `api/io/pollable.rs`).
 
 use crate::atomics::atomic::AtomicU32;
@@ -80,20 +85,20 @@ impl Direction {
     /// Before an attempt: what is known.
     #[inline]
     pub(crate) fn begin(&self) -> Begin {
-        // Acquire, here and where the exchange fails: pairs with the Release in `report`, also when it
-        // was another attempt that took READY away: who notes the count knows what came with it.
+        // Acquire: pairs with the Release in `report`, also if another has begun an attempt since: what
+        // was written before the report (that the descriptor is closed, registered nowhere, or has come to
+        // a boundary) is seen.
         let mut word = self.word.load(Ordering::Acquire);
         loop {
             let attempt = Attempt(word & !STATE);
             match word & STATE {
                 DRAINED => return Begin::Drained(attempt),
                 READY => {
-                    // Acquire: pairs with the Release in `report`: what was written before it (that
-                    // the descriptor is closed, or registered nowhere) is seen.
+                    // Relaxed: the load was an Acquire, and so is the one of a failure.
                     match self.word.compare_exchange_weak(
                         word,
                         attempt.0 | TRYING,
-                        Ordering::Acquire,
+                        Ordering::Relaxed,
                         Ordering::Acquire,
                     ) {
                         Ok(_) => return Begin::Try(attempt),

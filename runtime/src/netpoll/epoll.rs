@@ -22,19 +22,17 @@ pub(crate) const WAKE_KEY: u64 = 0;
 
 const READ: u32 =
     (libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLPRI | libc::EPOLLHUP | libc::EPOLLERR) as u32;
-/// What a read may stop short at, with something left to fetch: urgent data, an end, an error. There is
-/// no other edge for an end that had come when its data were reported.
-const STOPS_SHORT: u32 =
-    (libc::EPOLLRDHUP | libc::EPOLLPRI | libc::EPOLLHUP | libc::EPOLLERR) as u32;
 const WRITE: u32 = (libc::EPOLLOUT | libc::EPOLLHUP | libc::EPOLLERR) as u32;
+const BOUNDARY: u32 = (libc::EPOLLPRI | libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32;
 
 /// What an event says.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Readiness {
     pub(crate) read: bool,
     pub(crate) write: bool,
-    /// A read may stop short and leave something to fetch.
-    pub(crate) stops_short: bool,
+    /// There is something that a read may stop short at, with more behind it: urgent data, the end, an
+    /// error.
+    pub(crate) boundary: bool,
 }
 
 impl From<&RawEvent> for Readiness {
@@ -43,7 +41,7 @@ impl From<&RawEvent> for Readiness {
         Readiness {
             read: flags & READ != 0,
             write: flags & WRITE != 0,
-            stops_short: flags & STOPS_SHORT != 0,
+            boundary: flags & BOUNDARY != 0,
         }
     }
 }

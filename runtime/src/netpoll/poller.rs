@@ -78,11 +78,6 @@ impl Poller {
         self.registered.load(Ordering::Relaxed) > 0
     }
 
-    /// Descriptors that are registered.
-    pub(crate) fn registered(&self) -> usize {
-        self.registered.load(Ordering::Relaxed)
-    }
-
     /// When a poll returned last.
     pub(crate) fn looked(&self) -> Nanos {
         self.looked.load(Ordering::Relaxed)
@@ -214,8 +209,8 @@ impl Polling<'_> {
             // SAFETY: the address of a Desc that was registered when the wait began, or later:
             // the table keeps it until the next wait.
             let desc = unsafe { &*(event.u64 as usize as *const Desc) };
-            if readiness.stops_short {
-                desc.set_stops_short();
+            if readiness.boundary {
+                desc.set_boundary();
             }
             if readiness.read {
                 buffer.ready.extend(desc.read.report());

@@ -6,6 +6,7 @@
 
 pub(crate) mod lock;
 pub(crate) mod runq;
+pub(crate) mod thefts;
 pub(crate) mod timers;
 
 use crate::atomics::Ordering;
@@ -20,6 +21,7 @@ use lock::BiasSlot;
 use runq::RunQueue;
 use std::cell::{Cell, UnsafeCell};
 use std::ptr;
+use thefts::Thefts;
 use timers::Timers;
 
 /// Free Gs and idle fibers that a P keeps; half goes to the global pool when it has more. 64 Gs
@@ -47,6 +49,8 @@ pub(crate) struct P {
     /// Picks so far. Written by the owner, watched by the monitor.
     pub(crate) schedtick: AtomicU32,
     pub(crate) bias: &'static BiasSlot,
+    /// Whether it is worth it to steal from here.
+    pub(crate) thefts: Thefts,
     pub(crate) timers: Timers,
     /// What was taken of some P's timers and waits to be dealt with. The owner's.
     due: UnsafeCell<Vec<Target>>,
@@ -77,6 +81,7 @@ impl P {
             runq: RunQueue::new(),
             schedtick: AtomicU32::new(0),
             bias,
+            thefts: Thefts::new(),
             timers: Timers::new(bias),
             due: UnsafeCell::new(Vec::new()),
             fibers: UnsafeCell::new(Vec::with_capacity(KEEP + 1)),

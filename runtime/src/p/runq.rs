@@ -170,10 +170,10 @@ impl RunQueue {
         started + self.fresh_stealer.len()
     }
 
-    /// Started goroutines in the deque; for the owner.
+    /// Started goroutines in the deque.
     #[inline]
     pub(crate) fn started_len(&self) -> usize {
-        self.started.len()
+        self.started_stealer.len()
     }
 
     /// Goroutines in the slots.

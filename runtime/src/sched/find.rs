@@ -121,6 +121,10 @@ impl Sched {
     /// The P's own queues are empty. `None`: look at them again, or for a P.
     #[cold]
     fn find_elsewhere(&self, m: &M, p: &P) -> Option<Runnable> {
+        if let Some((victim, since)) = p.thefts.end() {
+            let busy = timer::now().saturating_sub(since);
+            self.ps[victim].thefts.judge(busy);
+        }
         if p.timers.next() != NEVER && self.look_at_clock(p) {
             return None; // start over
         }
@@ -164,7 +168,11 @@ impl Sched {
             if ptr::eq(victim, p) || self.stealable(victim) == 0 {
                 continue;
             }
-            if let Some(g) = victim.runq.steal_into(&p.runq, self.started_too()) {
+            let started_too = self.started_too(victim);
+            if let Some(g) = victim.runq.steal_into(&p.runq, started_too) {
+                if started_too {
+                    p.thefts.begin(victim.id, timer::now());
+                }
                 return Some(g);
             }
         }
@@ -243,14 +251,14 @@ impl Sched {
         self.global_len.load(Ordering::Relaxed) > 0 || self.ps.iter().any(|p| self.stealable(p) > 0)
     }
 
-    /// Whether thieves may take goroutines that have run.
-    fn started_too(&self) -> bool {
-        !self.config.pin_started
+    /// Whether thieves may take goroutines of `victim` that have run.
+    fn started_too(&self, victim: &P) -> bool {
+        !self.config.pin_started && !victim.thefts.is_quiet()
     }
 
     /// Goroutines of `p` that another P could take.
     pub(super) fn stealable(&self, p: &P) -> usize {
-        p.runq.stealable(self.started_too())
+        p.runq.stealable(self.started_too(p))
     }
 
     /// Whether any queue has anything, slots of Ps included that no thread could be had for.

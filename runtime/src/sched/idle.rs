@@ -14,6 +14,10 @@
 //! sees an idle P, and either wakes an M, or sees another M spinning, for which the same two
 //! cases hold. So work that others could run never stays unseen beside an idle P.
 //!
+//! (The exception is a P that is left in peace, since thefts from it have been in vain: its started
+//! goroutines count as work for nobody else, in (3) and (4), until the monitor sees them wait. See
+//! `p/thefts.rs`.)
+//!
 //! An M that finds work leaves the spinning state too, without a second look: it wakes another M
 //! in its place if there is an idle P, and that one will look.
 

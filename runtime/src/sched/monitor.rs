@@ -3,7 +3,7 @@
 //!
 //! | what it finds, at a P whose pick count has not moved | what it does |
 //! |---|---|
-//! | work in the deques, and an idle P | wakes an M, which will steal it |
+//! | work in the deques, and an idle P | wakes an M, which will steal it, also if the P was left in peace |
 //! | work in the slots only, and an idle P | hands the P to another M |
 //! | work, no idle P, and the thread sleeps in the kernel | hands the P to another M at once |
 //! | work, no idle P, and the thread computes | the same, after [`SLICE`] |
@@ -41,6 +41,8 @@ struct Seen {
     tick: u32,
     /// When it first saw this tick.
     since: Instant,
+    /// The last look that saw another tick than the one before.
+    looked: Instant,
     /// CPU time of the thread at the last look, in ns.
     cpu: u64,
 }
@@ -58,6 +60,7 @@ impl Sched {
             Seen {
                 tick: u32::MAX,
                 since: Instant::now(),
+                looked: Instant::now(),
                 cpu: 0,
             };
             self.ps.len()
@@ -164,6 +167,12 @@ impl Sched {
             }
             let tick = p.schedtick.load(Ordering::Relaxed);
             if tick != seen.tick {
+                if self.idle.npidle() > 0 && p.runq.started_len() > 0 {
+                    let time = seen.looked.elapsed().as_nanos() as Nanos;
+                    p.thefts
+                        .seen(time, tick.wrapping_sub(seen.tick), p.runq.started_len());
+                }
+                seen.looked = Instant::now();
                 seen.tick = tick;
                 seen.since = Instant::now();
                 seen.cpu = 0;
@@ -173,6 +182,7 @@ impl Sched {
             if p.runq.len() == 0 && !global && !due {
                 continue;
             }
+            p.thefts.forgive();
             // Timers are stolen too.
             let stealable = self.stealable(p) > 0 || due;
             if self.idle.npidle() > 0 && (stealable || global) {

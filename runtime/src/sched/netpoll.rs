@@ -78,7 +78,8 @@ impl Sched {
                 Err(claimed) => claimed.ready_outside(),
             }
         }
-        if p.runq.started_len() > 1 {
+        if any && p.runq.started_len() > 1 {
+            p.thefts.forgive(); // what came from outside shall not wait
             self.work_in_deque();
         }
         any

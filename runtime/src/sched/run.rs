@@ -223,7 +223,7 @@ impl Sched {
             // SAFETY: our own M, inside the runtime, with the P it parked the goroutine with.
             let p = unsafe { P::of(m) }.expect("a park keeps the P");
             if p.runq.push_next(Runnable(g)) == Pushed::Deque {
-                self.work_in_deque();
+                self.soon_in_deque(p);
             }
         } else if !keep {
             self.unpark_own(m, waiter.claim(Token::NOT_PARKED));
@@ -263,8 +263,8 @@ impl Sched {
         g.status.readied();
         p.runq.push_started(Runnable(g));
         // What this P runs next anyway is no reason to wake another M.
-        if p.runq.started_len() > 1 && self.idle.submitted() {
-            self.wake_spinning();
+        if p.runq.started_len() > 1 {
+            self.soon_in_deque(p);
         }
     }
 }

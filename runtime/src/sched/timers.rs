@@ -132,6 +132,7 @@ impl Sched {
             }
         }
         if any && p.runq.started_len() > 0 {
+            p.thefts.forgive();
             self.work_in_deque();
         }
         any

@@ -3,7 +3,7 @@
 use super::netpoll::Slept;
 use super::thread::IDLE_LIFE;
 use super::{Sched, State};
-use crate::atomics::{MutexGuard, Ordering};
+use crate::atomics::{MutexGuard, Ordering, light_fence};
 use crate::g::G;
 use crate::g::parker::{Claimed, Kind};
 use crate::m::M;
@@ -76,7 +76,7 @@ impl Sched {
         match self.readied(claimed) {
             Ok(g) => {
                 if p.runq.push_next(g) == Pushed::Deque {
-                    self.work_in_deque();
+                    self.soon_in_deque(p);
                 }
             }
             Err(claimed) => claimed.ready_outside(),
@@ -95,6 +95,7 @@ impl Sched {
         }
         match self.readied(claimed) {
             Ok(g) => {
+                p.thefts.forgive(); // before the push: thieves shall see it
                 p.runq.push_started(g);
                 self.work_in_deque();
             }
@@ -131,6 +132,25 @@ impl Sched {
     pub(super) fn work_in_deque(&self) {
         if self.idle.submitted() {
             self.wake_spinning();
+        }
+    }
+
+    /// As `work_in_deque`, for started goroutines that `p`, the caller's own, will run soon, unless that has
+    /// shown to be in vain: see `p/thefts.rs`.
+    #[inline(always)]
+    pub(super) fn soon_in_deque(&self, p: &P) {
+        // As in `Idle::submitted`, which begins with it once more.
+        light_fence();
+        if self.idle.npidle() > 0 {
+            self.soon_in_deque_slow(p);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn soon_in_deque_slow(&self, p: &P) {
+        if self.idle.nmspinning() == 0 && !p.thefts.is_quiet_push() {
+            self.work_in_deque();
         }
     }
 

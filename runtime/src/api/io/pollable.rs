@@ -225,11 +225,7 @@ impl Pollable {
             match op() {
                 Ok(Done::More(value)) => return Some(Ok(value)),
                 Ok(Done::Short(value)) => {
-                    let drained = match side {
-                        Side::Read => self.desc.short_read_drains(),
-                        Side::Write => self.desc.is_registered(),
-                    };
-                    if drained {
+                    if self.desc.short_drains() {
                         self.direction(side).drained(attempt);
                     }
                     return Some(Ok(value));

@@ -9,7 +9,6 @@ mod sleep;
 mod ticker;
 mod timeout;
 mod timer;
-mod watchers;
 
 pub use after_func::{AfterFunc, after_func, try_after_func};
 pub use sleep::{sleep, sleep_until};

@@ -1,6 +1,6 @@
 //! A timer that fires again and again.
 
-use super::watchers::{Fires, Watched};
+use crate::api::watched::{Fires, Watched};
 use crate::park::Source;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

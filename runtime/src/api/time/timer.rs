@@ -1,7 +1,7 @@
 //! A timer that fires once, and can be set anew.
 
 use super::from_now;
-use super::watchers::{Fires, Watched};
+use crate::api::watched::{Fires, Watched};
 use crate::park::Source;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

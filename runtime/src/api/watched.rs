@@ -1,5 +1,5 @@
-//! What timers and tickers have in common: a state that says when they fire, and those who wait for that
-//! and want to know of its changes.
+//! What timers, tickers and signals have in common: a state that gives items now and then, and those who
+//! wait for them and want to know of its changes.
 
 use crate::atomics::Mutex;
 use crate::g::parker::{Claimed, Token, Waiter};
@@ -8,6 +8,20 @@ use crate::park::{Interrupt, Source, Taken};
 use crate::sched::{Window, interrupt};
 use std::time::Instant;
 
+/// A state that gives items.
+pub(super) trait Gives: Send {
+    type Item;
+
+    /// Why who waits for it waits.
+    const REASON: WaitReason;
+
+    /// What [`Gives::take`] would find.
+    fn look(&self) -> Taken<()>;
+
+    /// Takes the next item, if there is one.
+    fn take(&mut self) -> Taken<Self::Item>;
+}
+
 /// A state that says when something fires.
 pub(super) trait Fires: Send {
     /// When it fires next; `None` is never.
@@ -15,6 +29,24 @@ pub(super) trait Fires: Send {
 
     /// It has fired, at the time that `next` gave, and was received.
     fn received(&mut self, at: Instant);
+}
+
+impl<S: Fires> Gives for S {
+    type Item = Instant;
+
+    const REASON: WaitReason = WaitReason::Timer;
+
+    fn look(&self) -> Taken<()> {
+        due(self.next()).without_item()
+    }
+
+    fn take(&mut self) -> Taken<Instant> {
+        let answer = due(self.next());
+        if let Taken::Item(at) = answer {
+            self.received(at);
+        }
+        answer
+    }
 }
 
 /// A state of type `S`, and those who want to know of its changes.
@@ -45,20 +77,20 @@ impl<S> Watched<S> {
     }
 }
 
-impl<S: Fires> Watched<S> {
-    /// Takes the firing that is due.
-    pub(super) fn try_wait(&self) -> Option<Instant> {
+impl<S: Gives> Watched<S> {
+    /// Takes the item that is there.
+    pub(super) fn try_wait(&self) -> Option<S::Item> {
         match self.try_take() {
-            Taken::Item(at) => Some(at),
+            Taken::Item(item) => Some(item),
             _ => None,
         }
     }
 
-    /// Waits until it fires. `None` if the caller is unwinding and must not wait.
-    pub(super) fn wait(&self) -> Option<Instant> {
+    /// Waits until there is one. `None` if the caller is unwinding and must not wait.
+    pub(super) fn wait(&self) -> Option<S::Item> {
         loop {
-            if let Some(at) = self.try_wait() {
-                return Some(at);
+            if let Some(item) = self.try_wait() {
+                return Some(item);
             }
             let window = Window::enter();
             // SAFETY: the wait ends below, by a park or by our own claim; it is forgotten before
@@ -68,7 +100,7 @@ impl<S: Fires> Watched<S> {
             let (window, token) = match self.state() {
                 // SAFETY: opened above.
                 Taken::Empty(until) => unsafe {
-                    window.park_open(WaitReason::Timer, Interrupt::Allowed, until, || true)
+                    window.park_open(S::REASON, Interrupt::Allowed, until, || true)
                 },
                 _ => {
                     let _ = waiter.claim(Token::NOT_PARKED);
@@ -87,20 +119,15 @@ impl<S: Fires> Watched<S> {
 
 // SAFETY: the state has a short lock of its own, under which watchers are claimed, and which `unwatch`
 // takes.
-unsafe impl<S: Fires> Source for Watched<S> {
-    type Item = Instant;
+unsafe impl<S: Gives> Source for Watched<S> {
+    type Item = S::Item;
 
-    fn try_take(&self) -> Taken<Instant> {
-        let state = &mut self.0.lock().0;
-        let answer = due(state.next());
-        if let Taken::Item(at) = answer {
-            state.received(at);
-        }
-        answer
+    fn try_take(&self) -> Taken<S::Item> {
+        self.0.lock().0.take()
     }
 
     fn state(&self) -> Taken<()> {
-        due(self.0.lock().0.next()).without_item()
+        self.0.lock().0.look()
     }
 
     fn watch(&self, _: &Window, waiter: Waiter, token: Token) {
