@@ -3,7 +3,10 @@
 mod support;
 
 use runtime::net::{Shutdown, TcpListener, TcpStream};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use support::everywhere;
 
 fn pair() -> (TcpStream, TcpStream) {
@@ -53,5 +56,332 @@ fn an_end_that_comes_with_data_is_read_after_them() {
             drop(b);
             assert_eq!(h.join().unwrap(), 10);
         }
+    });
+}
+
+/// Bytes that say where they belong.
+fn pattern(at: usize) -> u8 {
+    (at % 251) as u8
+}
+
+fn send_pattern(mut stream: &TcpStream, total: usize) {
+    let (mut sent, mut block) = (0, Vec::new());
+    while sent < total {
+        // Far more than the kernel takes at once.
+        let len = (1 << 22).min(total - sent);
+        block.clear();
+        block.extend((sent..sent + len).map(pattern));
+        stream.write_all(&block).unwrap();
+        sent += len;
+    }
+    stream.shutdown(Shutdown::Write).unwrap();
+}
+
+fn check_pattern(mut stream: &TcpStream, total: usize) {
+    let mut buf = vec![0; 1 << 16];
+    let (mut got, mut len) = (0, 1);
+    loop {
+        let n = stream.read(&mut buf[..len]).unwrap();
+        if n == 0 {
+            break;
+        }
+        let wrong = (got..got + n)
+            .zip(&buf)
+            .find(|(at, byte)| pattern(*at) != **byte);
+        assert_eq!(wrong, None);
+        got += n;
+        len = len * 7 % buf.len() + 1;
+    }
+    assert_eq!(got, total);
+}
+
+/// In both directions at once: each end reads on one goroutine and writes on another.
+#[test]
+fn much_goes_through_in_both_directions() {
+    let total = if cfg!(debug_assertions) {
+        8 << 20
+    } else {
+        64 << 20
+    };
+    everywhere(|| {
+        let (a, b) = pair();
+        let (a, b) = (Arc::new(a), Arc::new(b));
+        let mut hs = Vec::new();
+        for end in [a, b] {
+            let other = end.clone();
+            hs.push(runtime::go!(move || send_pattern(&other, total)));
+            hs.push(runtime::go!(move || check_pattern(&end, total)));
+        }
+        hs.into_iter().for_each(|h| h.join().unwrap());
+    });
+}
+
+#[test]
+fn clones_are_handles_of_one_connection() {
+    everywhere(|| {
+        let (a, b) = pair();
+        let reader = a.try_clone().unwrap();
+        let h = runtime::go!(move || check_pattern(&reader, 100_000));
+        send_pattern(&b, 100_000);
+        h.join().unwrap();
+        let h = runtime::go!(move || check_pattern(&b, 100_000));
+        send_pattern(&a, 100_000);
+        h.join().unwrap();
+    });
+}
+
+#[test]
+fn many_slices_are_written_and_read_in_order() {
+    everywhere(|| {
+        let (mut a, mut b) = pair();
+        let total = 60_000;
+        let h = runtime::go!(move || {
+            let bytes: Vec<u8> = (0..total).map(pattern).collect();
+            let mut sent = 0;
+            while sent < total {
+                // More slices than the kernel takes.
+                let slices: Vec<_> = bytes[sent..].chunks(13).map(IoSlice::new).collect();
+                sent += a.write_vectored(&slices).unwrap();
+            }
+        });
+        let mut got = 0;
+        while got < total {
+            let (mut x, mut y, mut z) = ([0; 7], [0; 0], [0; 90]);
+            let mut slices = [&mut x[..], &mut y, &mut z].map(IoSliceMut::new);
+            let n = b.read_vectored(&mut slices).unwrap();
+            let read = x.iter().chain(&z).take(n);
+            assert!(read.zip(got..).all(|(byte, at)| *byte == pattern(at)));
+            got += n;
+        }
+        h.join().unwrap();
+        assert_eq!(
+            b.read_vectored(&mut [IoSliceMut::new(&mut [0])]).unwrap(),
+            0
+        );
+    });
+}
+
+#[test]
+fn no_bytes_are_read_and_written_without_waiting() {
+    everywhere(|| {
+        let (mut a, mut b) = pair();
+        assert_eq!(a.read(&mut []).unwrap(), 0);
+        a.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        a.read(&mut [0]).unwrap_err(); // registered, and known to be empty
+        a.set_read_timeout(None).unwrap();
+        assert_eq!(a.read(&mut []).unwrap(), 0);
+        assert_eq!(a.read_vectored(&mut []).unwrap(), 0);
+        assert_eq!(a.peek(&mut []).unwrap(), 0);
+        assert_eq!(a.write(&[]).unwrap(), 0);
+        assert_eq!(a.write_vectored(&[]).unwrap(), 0);
+        b.write_all(b"x").unwrap();
+        let mut byte = [0];
+        assert_eq!(a.peek(&mut byte).unwrap(), 1);
+        assert_eq!(a.read(&mut []).unwrap(), 0);
+        a.read_exact(&mut byte).unwrap();
+        assert_eq!(&byte, b"x");
+    });
+}
+
+#[test]
+fn a_reset_reaches_who_waits() {
+    everywhere(|| {
+        let (a, b) = pair();
+        let h = runtime::go!(move || (&a).read(&mut [0]).unwrap_err().kind());
+        runtime::time::sleep(Duration::from_millis(1));
+        b.set_linger(Some(Duration::ZERO)).unwrap();
+        assert_eq!(b.linger().unwrap(), Some(Duration::ZERO));
+        drop(b);
+        assert_eq!(h.join().unwrap(), ErrorKind::ConnectionReset);
+    });
+}
+
+#[test]
+fn shutting_reading_down_ends_a_read() {
+    everywhere(|| {
+        let (a, _b) = pair();
+        let a = Arc::new(a);
+        let h = runtime::go!({
+            let a = a.clone();
+            move || (&*a).read(&mut [0]).unwrap()
+        });
+        runtime::time::sleep(Duration::from_millis(1));
+        a.shutdown(Shutdown::Read).unwrap();
+        assert_eq!(h.join().unwrap(), 0);
+    });
+}
+
+/// A read stops before urgent data, and must not be taken for one that emptied the stream.
+#[test]
+fn bytes_behind_urgent_data_are_read() {
+    everywhere(|| {
+        let (mut a, mut b) = pair();
+        for _ in 0..50 {
+            let h = runtime::go!(move || {
+                let mut buf = [0; 64];
+                let mut got = Vec::new();
+                while got.len() < 6 {
+                    let n = a.read(&mut buf).unwrap();
+                    got.extend_from_slice(&buf[..n]);
+                }
+                assert_eq!(got, b"before");
+                while got.len() < 11 {
+                    let n = a.read(&mut buf).unwrap();
+                    got.extend_from_slice(&buf[..n]);
+                }
+                assert_eq!(got, b"beforeafter");
+                a
+            });
+            runtime::yield_now();
+            b.write_all(b"before").unwrap();
+            socket2::SockRef::from(&b).send_out_of_band(b"!").unwrap();
+            b.write_all(b"after").unwrap();
+            a = h.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn many_accept_from_one_listener() {
+    everywhere(|| {
+        let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+        let at = listener.local_addr().unwrap();
+        let acceptors: Vec<_> = (0..10)
+            .map(|_| {
+                let listener = listener.clone();
+                runtime::go!(move || {
+                    for _ in 0..20 {
+                        let (mut stream, from) = listener.accept().unwrap();
+                        write!(stream, "{from}").unwrap();
+                    }
+                })
+            })
+            .collect();
+        for _ in 0..200 {
+            let mut stream = TcpStream::connect(at).unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).unwrap();
+            assert_eq!(text, stream.local_addr().unwrap().to_string());
+        }
+        acceptors.into_iter().for_each(|h| h.join().unwrap());
+    });
+}
+
+#[test]
+fn many_read_from_one_stream() {
+    everywhere(|| {
+        let (a, mut b) = pair();
+        let a = Arc::new(a);
+        let readers: Vec<_> = (0..8)
+            .map(|_| {
+                let a = a.clone();
+                runtime::go!(move || {
+                    let (mut sum, mut buf) = (0u64, [0; 10]);
+                    loop {
+                        match (&*a).read(&mut buf).unwrap() {
+                            0 => return sum,
+                            n => sum += buf[..n].iter().map(|b| u64::from(*b)).sum::<u64>(),
+                        }
+                    }
+                })
+            })
+            .collect();
+        for i in 0..2_000usize {
+            b.write_all(&[pattern(i)]).unwrap();
+            if i % 64 == 0 {
+                runtime::yield_now();
+            }
+        }
+        drop(b);
+        let sum: u64 = readers.into_iter().map(|h| h.join().unwrap()).sum();
+        assert_eq!(sum, (0..2_000).map(|i| u64::from(pattern(i))).sum());
+    });
+}
+
+/// Back-pressure: who writes to one that does not read parks, and nothing grows.
+#[test]
+fn a_slow_reader_stops_the_writer() {
+    everywhere(|| {
+        let (a, b) = pair();
+        let written = Arc::new(AtomicUsize::new(0));
+        let w = written.clone();
+        let h = runtime::go!(move || {
+            let block = [7; 10_000];
+            let mut a = a;
+            while let Ok(n) = a.write(&block) {
+                w.fetch_add(n, Ordering::SeqCst);
+            }
+        });
+        let mut last = usize::MAX;
+        while written.load(Ordering::SeqCst) != last {
+            last = written.load(Ordering::SeqCst);
+            runtime::time::sleep(Duration::from_millis(20));
+        }
+        assert!(!h.is_finished());
+        assert!(last < 64 << 20, "{last} bytes are on their way");
+        let mut buf = vec![0; 1 << 20];
+        let mut got = 0;
+        while got < last {
+            got += (&b).read(&mut buf).unwrap();
+        }
+        // It goes on.
+        while written.load(Ordering::SeqCst) == last {
+            runtime::time::sleep(Duration::from_millis(1));
+        }
+        drop(b);
+        h.join().unwrap();
+    });
+}
+
+#[test]
+fn of_several_addresses_the_first_that_accepts_is_taken() {
+    everywhere(|| {
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap();
+        let none = gone.local_addr().unwrap();
+        drop(gone);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let stream = TcpStream::connect(&[none, at][..]).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), at);
+        let e = TcpStream::connect(&[none, none][..]).unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::ConnectionRefused);
+        // By a name, which the C library looks up.
+        let stream = TcpStream::connect(format!("localhost:{}", at.port())).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), at);
+        if let Ok(listener) = TcpListener::bind("[::1]:0") {
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (other, from) = listener.accept().unwrap();
+            assert_eq!(from, stream.local_addr().unwrap());
+            assert!(other.peer_addr().unwrap().is_ipv6());
+        }
+    });
+}
+
+#[test]
+fn listeners_share_a_port_if_they_say_so() {
+    everywhere(|| {
+        let first = TcpListener::bind_reuseport("127.0.0.1:0").unwrap();
+        let at = first.local_addr().unwrap();
+        let second = TcpListener::bind_reuseport(at).unwrap();
+        assert_eq!(second.local_addr().unwrap(), at);
+        TcpListener::bind(at).unwrap_err();
+        let served = Arc::new(AtomicUsize::new(0));
+        let listeners = [Arc::new(first), Arc::new(second)];
+        let hs = listeners.clone().map(|l| {
+            let served = served.clone();
+            runtime::go!(
+                move || for mut stream in l.incoming().map_while(Result::ok) {
+                    served.fetch_add(1, Ordering::SeqCst);
+                    stream.write_all(b"x").unwrap();
+                }
+            )
+        });
+        for _ in 0..64 {
+            let mut stream = TcpStream::connect(at).unwrap();
+            stream.read_exact(&mut [0]).unwrap();
+        }
+        listeners.iter().for_each(|l| l.close());
+        hs.into_iter().for_each(|h| h.join().unwrap());
+        assert_eq!(served.load(Ordering::SeqCst), 64);
     });
 }

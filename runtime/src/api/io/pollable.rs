@@ -6,6 +6,7 @@
 
 use crate::api::sync::queue::{Wait, enter};
 use crate::api::sync::raw_mutex::RawMutex;
+use crate::atomics::atomic::{AtomicU32, Ordering};
 use crate::g::parker::Token;
 use crate::g::status::WaitReason;
 use crate::netpoll::desc::Desc;
@@ -47,9 +48,9 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    /// Until when, counted from now; `None`: without end.
-    fn end(&self) -> Option<Instant> {
-        let timeout = self.timeout.and_then(|t| Instant::now().checked_add(t));
+    /// Until when an operation that began at `since` may wait; `None`: without end.
+    fn end(&self, since: Instant) -> Option<Instant> {
+        let timeout = self.timeout.and_then(|t| since.checked_add(t));
         timeout.into_iter().chain(self.deadline).min()
     }
 
@@ -66,7 +67,7 @@ fn would_block() -> io::Error {
     io::Error::from_raw_os_error(libc::EAGAIN)
 }
 
-fn closed() -> io::Error {
+pub(crate) fn closed() -> io::Error {
     io::Error::new(
         ErrorKind::NotConnected,
         "use of a closed network connection: it was closed by another goroutine or thread",
@@ -83,6 +84,51 @@ pub(crate) struct Pollable {
     desc: Arc<Desc>,
     /// Who may wait: the word of a direction has room for one.
     turns: [RawMutex; 2],
+    /// How often the limit of those who wait was changed.
+    renewals: [AtomicU32; 2],
+}
+
+/// The limit of a wait, which somebody may change meanwhile.
+struct Watched<'a, L> {
+    limit: &'a L,
+    renewals: &'a AtomicU32,
+    seen: u32,
+    since: Instant,
+    now: Limit,
+    end: Option<Instant>,
+}
+
+impl<'a, L: Fn() -> Limit> Watched<'a, L> {
+    fn new(limit: &'a L, renewals: &'a AtomicU32) -> Self {
+        // Acquire: pairs with the Release in `renew`: the limit is read after.
+        let seen = renewals.load(Ordering::Acquire);
+        let (now, since) = (limit(), Instant::now());
+        Watched {
+            limit,
+            renewals,
+            seen,
+            since,
+            now,
+            end: now.end(since),
+        }
+    }
+
+    /// Whether it was changed since it was looked at.
+    fn is_new(&mut self) -> bool {
+        // Acquire: as above.
+        let renewals = self.renewals.load(Ordering::Acquire);
+        let new = renewals != self.seen;
+        if new {
+            self.seen = renewals;
+            self.now = (self.limit)();
+            self.end = self.now.end(self.since);
+        }
+        new
+    }
+
+    fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| end <= Instant::now())
+    }
 }
 
 impl fmt::Debug for Pollable {
@@ -109,6 +155,7 @@ impl Pollable {
         Pollable {
             desc: Desc::new(),
             turns: [RawMutex::new(), RawMutex::new()],
+            renewals: [AtomicU32::new(0), AtomicU32::new(0)],
         }
     }
 
@@ -126,8 +173,15 @@ impl Pollable {
         }
     }
 
-    /// Lets the goroutine that waits do its operation again, whether it can be done or not.
-    pub(crate) fn retry(&self, side: Side) {
+    pub(crate) fn is_closed(&self) -> bool {
+        self.desc.is_closed()
+    }
+
+    /// The limit has changed, also for the goroutines that wait already. Who has the turn is woken; the
+    /// others look when they get it, and when what they knew as their end has come.
+    pub(crate) fn renew(&self, side: Side) {
+        // Release: pairs with the Acquire in `Watched`.
+        self.renewals[side as usize].fetch_add(1, Ordering::Release);
         if let Some(claimed) = self.direction(side).report() {
             claimed.ready();
         }
@@ -144,7 +198,7 @@ impl Pollable {
         &self,
         fd: BorrowedFd<'_>,
         side: Side,
-        limit: impl FnOnce() -> Limit,
+        limit: impl Fn() -> Limit,
         mut op: impl FnMut() -> io::Result<Done<T>>,
     ) -> io::Result<T> {
         let direction = self.direction(side);
@@ -156,7 +210,7 @@ impl Pollable {
                 return result;
             }
         }
-        self.run_slow(fd, side, limit(), &mut op)
+        self.run_slow(fd, side, &limit, &mut op)
     }
 
     /// Tries once. `None`: it would block.
@@ -194,10 +248,11 @@ impl Pollable {
         &self,
         fd: BorrowedFd<'_>,
         side: Side,
-        limit: Limit,
+        limit: &impl Fn() -> Limit,
         op: &mut impl FnMut() -> io::Result<Done<T>>,
     ) -> io::Result<T> {
-        if limit.nonblocking {
+        let mut limit = Watched::new(limit, &self.renewals[side as usize]);
+        if limit.now.nonblocking {
             // Whatever was reported so far: the caller wants to know it of the kernel.
             return match self.direction(side).begin() {
                 _ if self.desc.is_closed() => Err(closed()),
@@ -206,19 +261,20 @@ impl Pollable {
                     .unwrap_or_else(|| Err(would_block())),
             };
         }
-        let end = limit.end();
         let window = enter();
         let Some(poller) = window.poller() else {
             drop(window);
-            return self.run_on_thread(fd, side, limit, end, op);
+            return self.run_on_thread(fd, side, limit, op);
         };
         drop(window);
         let turn = &self.turns[side as usize];
-        if !turn.lock(|| Wait::until(WaitReason::IoWait, end)) {
-            return Err(match end {
-                Some(end) if end <= Instant::now() => limit.over(),
-                _ => unwinding(),
-            });
+        while !turn.lock(|| Wait::until(WaitReason::IoWait, limit.end)) {
+            if !limit.is_over() {
+                return Err(unwinding());
+            }
+            if !limit.is_new() {
+                return Err(limit.now.over());
+            }
         }
         let turn = Turn(turn);
         let direction = self.direction(side);
@@ -241,8 +297,10 @@ impl Pollable {
                     attempt
                 }
             };
-            match park(direction, attempt, end) {
-                Token::TIMEOUT => return Err(limit.over()),
+            limit.is_new(); // here: whoever changes it from now on makes a report that ends the wait
+            match park(direction, attempt, limit.end) {
+                Token::TIMEOUT if limit.is_new() => {}
+                Token::TIMEOUT => return Err(limit.now.over()),
                 Token::INTERRUPTED => {
                     drop(turn);
                     interrupt::interrupted();
@@ -253,12 +311,11 @@ impl Pollable {
         }
     }
 
-    fn run_on_thread<T>(
+    fn run_on_thread<T, L: Fn() -> Limit>(
         &self,
         fd: BorrowedFd<'_>,
         side: Side,
-        limit: Limit,
-        end: Option<Instant>,
+        mut limit: Watched<'_, L>,
         op: &mut impl FnMut() -> io::Result<Done<T>>,
     ) -> io::Result<T> {
         loop {
@@ -270,11 +327,12 @@ impl Pollable {
                 return result;
             }
             interrupt::unwind_if_asked();
-            if end.is_some_and(|end| end <= Instant::now()) {
-                return Err(limit.over());
+            limit.is_new();
+            if limit.is_over() {
+                return Err(limit.now.over());
             }
             let slice = interrupt::thread_patience(SLICE);
-            poll_thread(fd, side, end.into_iter().chain(slice).min());
+            poll_thread(fd, side, limit.end.into_iter().chain(slice).min());
         }
     }
 }

@@ -5,13 +5,12 @@
 
 use super::options::Options;
 use super::sys;
-use crate::api::io::pollable::{Done, Limit, Pollable, Side};
+use crate::api::io::pollable::{Done, Limit, Pollable, Side, closed};
 use crate::api::io::set_nonblocking;
 use crate::api::time::sleep_until;
 use crate::atomics::atomic::{AtomicU64, Ordering};
-use crate::timer::{self, Nanos};
+use crate::timer;
 use socket2::{Domain, SockAddr, Type};
-use std::cell::Cell;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -143,13 +142,15 @@ impl Socket {
 
     pub(super) fn set_deadline(&self, side: Side, deadline: Option<Instant>) {
         let nanos = deadline.map_or(0, |at| timer::nanos(at).max(1));
-        // Relaxed: the report publishes it.
+        // Relaxed: `renew` publishes it.
         self.deadlines[side as usize].store(nanos, Ordering::Relaxed);
-        self.pollable.retry(side);
+        self.pollable.renew(side);
     }
 
     fn deadline(&self, side: Side) -> Option<Instant> {
-        instant(self.deadlines[side as usize].load(Ordering::Relaxed))
+        // Relaxed: as in `run`.
+        let deadline = self.deadlines[side as usize].load(Ordering::Relaxed);
+        (deadline != 0).then(|| timer::instant(deadline)).flatten()
     }
 
     /// Does `op`, which does not block, as soon as it can be done.
@@ -159,39 +160,41 @@ impl Socket {
         side: Side,
         mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<Done<T>>,
     ) -> io::Result<T> {
-        let deadline = &self.deadlines[side as usize];
         let fd = self.fd();
-        loop {
-            // Relaxed: who waits and is to see a new one is told by a report.
-            let until = deadline.load(Ordering::Relaxed);
-            if until != 0 && until <= timer::now() {
-                return Err(ErrorKind::TimedOut.into());
-            }
-            let changed = Cell::new(false);
-            let result = self.pollable.run(
-                fd,
-                side,
-                || self.limit(side, until),
-                || {
-                    if deadline.load(Ordering::Relaxed) != until {
-                        changed.set(true);
-                        return Err(ErrorKind::Other.into());
-                    }
-                    op(fd)
-                },
-            );
-            if !changed.get() {
-                return result;
-            }
+        // Relaxed: who waits and is to see a new one is told by `renew`.
+        let deadline = self.deadlines[side as usize].load(Ordering::Relaxed);
+        if deadline != 0 && deadline <= timer::now() {
+            return Err(self.explain(ErrorKind::TimedOut.into()));
+        }
+        self.pollable
+            .run(fd, side, || self.limit(side), || op(fd))
+            .map_err(|e| self.explain(e))
+    }
+
+    /// Why an operation failed: who closes a socket under it makes the kernel find other words.
+    #[cold]
+    fn explain(&self, e: io::Error) -> io::Error {
+        match self.pollable.is_closed() {
+            true => closed(),
+            false => e,
+        }
+    }
+
+    /// What a read got: an end that a `close` has made is none of the stream's.
+    #[inline]
+    fn end(&self, n: usize) -> io::Result<usize> {
+        match n {
+            0 if self.pollable.is_closed() => Err(closed()),
+            n => Ok(n),
         }
     }
 
     #[cold]
-    fn limit(&self, side: Side, deadline: Nanos) -> Limit {
+    fn limit(&self, side: Side) -> Limit {
         Limit {
             nonblocking: self.nonblocking(),
             timeout: self.timeout(side),
-            deadline: instant(deadline),
+            deadline: self.deadline(side),
         }
     }
 
@@ -207,7 +210,7 @@ impl Socket {
         };
         let fd = self.fd();
         if self.deadline(side).is_some_and(|at| at <= Instant::now()) {
-            return Err(ErrorKind::TimedOut.into());
+            return Err(self.explain(ErrorKind::TimedOut.into()));
         }
         self.pollable.run(fd, side, limit, || op(fd))
     }
@@ -230,7 +233,8 @@ impl Socket {
         if buf.is_empty() {
             return self.run_empty(Side::Read, |fd| sys::read(fd, buf));
         }
-        self.run(Side::Read, |fd| sys::read(fd, buf))
+        let n = self.run(Side::Read, |fd| sys::read(fd, buf))?;
+        self.end(n)
     }
 
     /// Reads from a stream of the Unix kind.
@@ -245,7 +249,8 @@ impl Socket {
         if bufs.iter().all(|b| b.is_empty()) {
             return self.run_empty(Side::Read, |fd| sys::read_message(fd, bufs));
         }
-        self.run(Side::Read, |fd| sys::read_message(fd, bufs))
+        let n = self.run(Side::Read, |fd| sys::read_message(fd, bufs))?;
+        self.end(n)
     }
 
     /// Writes to a stream.
@@ -273,23 +278,26 @@ impl Socket {
         if empty {
             return self.run_empty(Side::Read, peek);
         }
-        self.run(Side::Read, peek)
+        let n = self.run(Side::Read, peek)?;
+        self.end(n)
     }
 
     /// Receives a datagram, or looks at what comes next, by `flags`.
     #[inline]
     pub(super) fn recv(&self, buf: &mut [u8], flags: i32) -> io::Result<usize> {
-        self.run(Side::Read, |fd| sys::recv(fd, buf, flags).map(Done::More))
+        let n = self.run(Side::Read, |fd| sys::recv(fd, buf, flags).map(Done::More))?;
+        self.end(n)
     }
 
     /// As [`Socket::recv`], and from whom.
     pub(super) fn recv_from(&self, buf: &mut [u8], flags: i32) -> io::Result<(usize, SockAddr)> {
-        self.run(Side::Read, |_| {
+        let (n, addr) = self.run(Side::Read, |_| {
             let buf = sys::uninit(buf);
             self.sock()
                 .recv_from_with_flags(buf, flags | libc::MSG_DONTWAIT)
                 .map(Done::More)
-        })
+        })?;
+        self.end(n).map(|n| (n, addr))
     }
 
     /// Sends a datagram to whom the socket is connected to.
@@ -345,10 +353,10 @@ impl Socket {
         let mut pause = Pause::new(None);
         loop {
             match self.sock().connect(addr) {
-                Err(e) if e.kind() == ErrorKind::WouldBlock => pause.wait(None),
-                Err(e) if e.kind() == ErrorKind::Interrupted => true,
+                Err(e) if e.kind() == ErrorKind::WouldBlock && pause.wait(None) => {}
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 result => return result,
-            };
+            }
         }
     }
 
@@ -383,11 +391,6 @@ impl Socket {
     }
 }
 
-/// Of a deadline as it is stored.
-fn instant(deadline: Nanos) -> Option<Instant> {
-    (deadline != 0).then(|| timer::instant(deadline)).flatten()
-}
-
 /// The pauses of one who has to ask again, since there is no event to wait for: 20 µs (less than it takes
 /// to be woken on another thread), and twice as long each time, up to 1 ms (which costs a thousandth of a
 /// processor).
@@ -407,16 +410,18 @@ impl Pause {
         }
     }
 
-    /// Sleeps, at most until `deadline`; false if the timeout is over.
+    /// Sleeps, at most until `deadline`; false if the timeout is over, or the goroutine is being unwound and
+    /// shall not wait.
     fn wait(&mut self, deadline: Option<Instant>) -> bool {
         let now = Instant::now();
         if self.end.is_some_and(|end| end <= now) {
             return false;
         }
         let ends = self.end.into_iter().chain(deadline);
-        sleep_until(ends.fold(now + self.next, Instant::min));
+        let until = ends.fold(now + self.next, Instant::min);
+        sleep_until(until);
         self.next = (self.next * 2).min(Pause::LAST);
-        true
+        Instant::now() >= until
     }
 }
 

@@ -1,0 +1,217 @@
+//! Many sockets, none left, and numbers that are used again.
+
+mod support;
+
+use runtime::net::{TcpListener, TcpStream, UnixStream};
+use std::io::{ErrorKind, Read, Write};
+use std::sync::Arc;
+use std::time::Duration;
+use support::{
+    alone, eventually, fds, migrating, scale, status_kib, with_procs, within, within_minute,
+};
+
+/// Sets how many descriptors the process may have; how many it has now.
+fn limit_fds(soft: u64) -> u64 {
+    // SAFETY: plain values in and out.
+    unsafe {
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
+        limit.rlim_cur = soft;
+        if soft > limit.rlim_max {
+            limit.rlim_max = soft; // only root may
+            if libc::setrlimit(libc::RLIMIT_NOFILE, &limit) == 0 {
+                return soft;
+            }
+            libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
+            limit.rlim_cur = limit.rlim_max;
+        }
+        libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
+        limit.rlim_cur
+    }
+}
+
+#[test]
+fn ten_thousand_connections_at_once() {
+    let _alone = alone();
+    within(Duration::from_secs(120), || {
+        let wanted = if migrating() { 500 } else { 10_000 };
+        let n = wanted.min((limit_fds(2 * wanted as u64 + 200) as usize - 100) / 2);
+        let rt = runtime::start(2);
+        rt.run(move || {
+            let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+            let at = listener.local_addr().unwrap();
+            let server = runtime::go!({
+                let listener = listener.clone();
+                move || {
+                    for stream in listener.incoming().map_while(Result::ok) {
+                        runtime::go!(move || {
+                            let mut buf = [0; 8];
+                            while (&stream).read_exact(&mut buf).is_ok() {
+                                (&stream).write_all(&buf).unwrap();
+                            }
+                        });
+                    }
+                }
+            });
+            let before = status_kib("VmRSS");
+            let streams: Vec<_> = (0..n).map(|_| TcpStream::connect(at).unwrap()).collect();
+            for round in 0..2u64 {
+                for (i, mut stream) in streams.iter().enumerate() {
+                    stream.write_all(&(i as u64 + round).to_ne_bytes()).unwrap();
+                }
+                for (i, mut stream) in streams.iter().enumerate() {
+                    let mut buf = [0; 8];
+                    stream.read_exact(&mut buf).unwrap();
+                    assert_eq!(u64::from_ne_bytes(buf), i as u64 + round);
+                }
+            }
+            let grown = status_kib("VmRSS") - before;
+            println!(
+                "{n} connections: {} bytes each, both ends",
+                grown * 1024 / n
+            );
+            assert!(grown * 1024 / n < 64 << 10);
+            drop(streams);
+            listener.close();
+            server.join().unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_server_without_descriptors_serves_on() {
+    let _alone = alone();
+    within_minute(|| {
+        for procs in support::PROCS {
+            let rt = runtime::start(procs);
+            rt.run(|| {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let at = listener.local_addr().unwrap();
+                // They are connected by the system, and wait to be accepted.
+                let clients: Vec<_> = (0..20).map(|_| TcpStream::connect(at).unwrap()).collect();
+                // The poller, and what a thread needs when it starts, is there before.
+                clients[0]
+                    .set_read_deadline(Some(std::time::Instant::now() + Duration::from_millis(2)));
+                (&clients[0]).read(&mut [0]).unwrap_err();
+                clients[0].set_read_deadline(None);
+                let before = limit_fds(4_000);
+                let highest = clients
+                    .iter()
+                    .map(std::os::fd::AsRawFd::as_raw_fd)
+                    .max()
+                    .unwrap();
+                limit_fds(highest as u64 + 6);
+                let (mut held, mut served, mut refused) = (Vec::new(), 0, 0);
+                while served < 20 {
+                    match listener.accept() {
+                        Ok((mut stream, _)) => {
+                            stream.write_all(b"hello").unwrap();
+                            served += 1;
+                            held.push(stream);
+                        }
+                        Err(e) => {
+                            assert_eq!(e.raw_os_error(), Some(libc::EMFILE));
+                            refused += 1;
+                            assert!(!held.is_empty());
+                            held.clear();
+                        }
+                    }
+                }
+                limit_fds(before);
+                assert!(refused > 0);
+                for mut client in clients {
+                    client.read_exact(&mut [0; 5]).unwrap();
+                }
+            });
+        }
+    });
+}
+
+/// The number of a descriptor that was closed belongs to another at once: no event of the one wakes the
+/// other, and none is lost.
+#[test]
+fn descriptors_are_reused_without_stale_wakes() {
+    let _alone = alone();
+    with_procs(|rt| {
+        rt.run(|| {
+            let workers: Vec<_> = (0..4)
+                .map(|_| {
+                    runtime::go!(|| {
+                        for i in 0..scale(25_000) / support::PROCS.len() {
+                            let (a, mut b) = UnixStream::pair().unwrap();
+                            let h = runtime::go!(move || {
+                                let mut byte = [0];
+                                let n = (&a).read(&mut byte).unwrap();
+                                (n, byte[0], a)
+                            });
+                            if i % 2 == 0 {
+                                runtime::yield_now();
+                            }
+                            b.write_all(&[i as u8]).unwrap();
+                            let (n, byte, a) = h.join().unwrap();
+                            assert_eq!((n, byte), (1, i as u8));
+                            a.set_nonblocking(true).unwrap();
+                            let nothing = (&a).read(&mut [0]).unwrap_err();
+                            assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
+                            if i % 3 == 0 {
+                                // An event that nobody waits for, as late as can be.
+                                b.write_all(b"late").unwrap();
+                            }
+                        }
+                    })
+                })
+                .collect();
+            workers.into_iter().for_each(|h| h.join().unwrap());
+        });
+    });
+}
+
+#[test]
+fn runtimes_end_with_sockets_in_use_and_leave_none() {
+    let _alone = alone();
+    within_minute(|| {
+        drop(runtime::start(1));
+        let before = fds();
+        for i in 0..scale(1_000) {
+            let rt = runtime::start(i % 4 + 1);
+            let h = rt.run(|| {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let a = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                let (b, _) = listener.accept().unwrap();
+                runtime::go!(move || (&a).read(&mut [0]));
+                runtime::go!(move || while (&b).write(&[0; 1000]).is_ok() {});
+                let h = runtime::go!(move || listener.accept().map(drop));
+                runtime::yield_now();
+                h
+            });
+            drop(rt);
+            assert!(h.join().is_err());
+        }
+        assert!(eventually(|| fds() == before), "{} of {before}", fds());
+    });
+}
+
+#[test]
+fn sockets_outlive_their_runtimes() {
+    let _alone = alone();
+    within_minute(|| {
+        let (a, mut b) = UnixStream::pair().unwrap();
+        let a = Arc::new(a);
+        let read = |a: Arc<UnixStream>| {
+            let mut byte = [0];
+            (&*a).read_exact(&mut byte).unwrap();
+            byte[0]
+        };
+        for i in 0..20u8 {
+            let rt = runtime::start(usize::from(i % 3) + 1);
+            let shared = a.clone();
+            let h = rt.spawn(move || read(shared));
+            std::thread::sleep(Duration::from_millis(1));
+            b.write_all(&[i]).unwrap();
+            assert_eq!(h.join().unwrap(), i);
+            drop(rt);
+            b.write_all(&[i]).unwrap();
+            assert_eq!(read(a.clone()), i);
+        }
+    });
+}

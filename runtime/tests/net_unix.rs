@@ -1,0 +1,197 @@
+//! Unix sockets: streams, datagrams, abstract names, descriptors that are passed.
+
+mod support;
+#[path = "support/waits.rs"]
+mod waits;
+
+use runtime::net::{Shutdown, UnixDatagram, UnixListener, UnixStream};
+use std::io::{IoSlice, Read, Write};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+use support::{everywhere, fds};
+
+#[test]
+fn a_server_at_an_abstract_name_and_at_a_path() {
+    everywhere(|| {
+        let path = std::env::temp_dir().join(format!("weft-unix-{}", std::process::id()));
+        let addr = waits::abstract_addr();
+        let listeners = [
+            UnixListener::bind_addr(&addr).unwrap(),
+            UnixListener::bind(&path).unwrap(),
+        ];
+        assert_eq!(
+            listeners[1].local_addr().unwrap().as_pathname(),
+            Some(&*path)
+        );
+        let servers = listeners.map(|l| {
+            runtime::go!(move || for stream in l.incoming().take(20) {
+                let stream = stream.unwrap();
+                runtime::go!(move || std::io::copy(&mut &stream, &mut &stream).unwrap());
+            })
+        });
+        for _ in 0..20 {
+            let streams = [
+                UnixStream::connect_addr(&addr).unwrap(),
+                UnixStream::connect(&path).unwrap(),
+            ];
+            for mut stream in streams {
+                stream.write_all(b"echo").unwrap();
+                stream.shutdown(Shutdown::Write).unwrap();
+                let mut text = String::new();
+                stream.read_to_string(&mut text).unwrap();
+                assert_eq!(text, "echo");
+            }
+        }
+        servers.into_iter().for_each(|h| h.join().unwrap());
+        std::fs::remove_file(&path).unwrap();
+    });
+}
+
+#[test]
+fn much_goes_through_a_stream() {
+    everywhere(|| {
+        let total = 4 << 20;
+        let (mut a, mut b) = UnixStream::pair().unwrap();
+        let h = runtime::go!(move || {
+            let bytes: Vec<u8> = (0..total).map(|i| (i % 251) as u8).collect();
+            let (half, rest) = bytes.split_at(total / 2);
+            a.write_all(half).unwrap();
+            let mut sent = 0;
+            while sent < rest.len() {
+                let slices: Vec<_> = rest[sent..].chunks(999).map(IoSlice::new).collect();
+                sent += a.write_vectored(&slices).unwrap();
+            }
+        });
+        let (mut got, mut buf, mut len) = (0, vec![0; 50_000], 1);
+        loop {
+            let n = b.read(&mut buf[..len]).unwrap();
+            if n == 0 {
+                break;
+            }
+            assert!(
+                buf[..n]
+                    .iter()
+                    .zip(got..)
+                    .all(|(b, i)| *b == (i % 251) as u8)
+            );
+            got += n;
+            len = len * 7 % buf.len() + 1;
+        }
+        assert_eq!(got, total);
+        h.join().unwrap();
+    });
+}
+
+/// Sends bytes with a descriptor.
+fn send_with(stream: &UnixStream, bytes: &[u8], fd: RawFd) {
+    let mut control = [0u64; 8];
+    let mut slice = libc::iovec {
+        iov_base: bytes.as_ptr().cast_mut().cast(),
+        iov_len: bytes.len(),
+    };
+    // SAFETY: all zero is an empty message; the control message fits into `control`.
+    let n = unsafe {
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &mut slice;
+        message.msg_iovlen = 1;
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = libc::CMSG_SPACE(4) as usize;
+        let head = libc::CMSG_FIRSTHDR(&message);
+        (*head).cmsg_level = libc::SOL_SOCKET;
+        (*head).cmsg_type = libc::SCM_RIGHTS;
+        (*head).cmsg_len = libc::CMSG_LEN(4) as usize;
+        libc::CMSG_DATA(head).cast::<i32>().write_unaligned(fd);
+        libc::sendmsg(stream.as_raw_fd(), &message, 0)
+    };
+    assert_eq!(n, bytes.len() as isize);
+}
+
+/// A read stops after a message that carries descriptors, and must not be taken for one that emptied
+/// the stream.
+#[test]
+fn bytes_behind_a_descriptor_are_read() {
+    everywhere(|| {
+        let (a, b) = UnixStream::pair().unwrap();
+        let b = Arc::new(b);
+        let before = fds();
+        for _ in 0..100 {
+            let h = runtime::go!({
+                let b = b.clone();
+                move || {
+                    let (mut got, mut buf) = (Vec::new(), [0; 64]);
+                    while got.len() < 12 {
+                        let n = (&*b).read(&mut buf).unwrap();
+                        got.extend_from_slice(&buf[..n]);
+                    }
+                    got
+                }
+            });
+            runtime::yield_now();
+            send_with(&a, b"with", a.as_raw_fd());
+            (&a).write_all(b"then").unwrap();
+            send_with(&a, b"more", a.as_raw_fd());
+            assert_eq!(h.join().unwrap(), b"withthenmore");
+        }
+        // What was passed is closed; the poller has two.
+        assert!(fds() <= before + 2, "{} of {before}", fds());
+    });
+}
+
+#[test]
+fn datagrams_wait_for_a_slow_receiver() {
+    everywhere(|| {
+        let addr = waits::abstract_addr();
+        let to = UnixDatagram::bind_addr(&addr).unwrap();
+        let total = 3_000u32;
+        let senders: Vec<_> = (0..3)
+            .map(|i| {
+                let addr = addr.clone();
+                runtime::go!(move || {
+                    let from = UnixDatagram::unbound().unwrap();
+                    if i > 0 {
+                        from.connect_addr(&addr).unwrap();
+                    }
+                    for n in 0..total / 3 {
+                        match i {
+                            0 => from.send_to_addr(&n.to_ne_bytes(), &addr).unwrap(),
+                            _ => from.send(&n.to_ne_bytes()).unwrap(),
+                        };
+                    }
+                })
+            })
+            .collect();
+        let mut sum = 0u64;
+        for i in 0..total {
+            let mut buf = [0; 8];
+            assert_eq!(to.recv(&mut buf).unwrap(), 4);
+            sum += u64::from(u32::from_ne_bytes(buf[..4].try_into().unwrap()));
+            if i % 500 == 0 {
+                runtime::time::sleep(Duration::from_millis(1));
+            }
+        }
+        let each = u64::from(total / 3);
+        assert_eq!(sum, 3 * each * (each - 1) / 2);
+        senders.into_iter().for_each(|h| h.join().unwrap());
+    });
+}
+
+#[test]
+fn connecting_waits_while_the_queue_is_full() {
+    everywhere(|| {
+        let addr = waits::abstract_addr();
+        let listener = UnixListener::bind_addr(&addr).unwrap();
+        socket2::SockRef::from(&listener).listen(1).unwrap();
+        let clients: Vec<_> = (0..20)
+            .map(|_| {
+                let addr = addr.clone();
+                runtime::go!(move || UnixStream::connect_addr(&addr).map(drop).unwrap())
+            })
+            .collect();
+        runtime::time::sleep(Duration::from_millis(5));
+        for _ in 0..20 {
+            listener.accept().unwrap();
+        }
+        clients.into_iter().for_each(|h| h.join().unwrap());
+    });
+}
