@@ -47,7 +47,7 @@ fn many_clients_talk_to_a_server_of_goroutines() {
         let rt = runtime::Builder::new()
             .procs(procs)
             .stack_size(STACK)
-            .start()
+            .build()
             .unwrap();
         rt.run(move || {
             let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
@@ -97,7 +97,7 @@ fn a_certificate_that_nobody_vouches_for_is_refused() {
     let rt = runtime::Builder::new()
         .procs(2)
         .stack_size(STACK)
-        .start()
+        .build()
         .unwrap();
     rt.run(move || {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
