@@ -104,9 +104,7 @@ impl Listener for UnixListener {
     }
 
     fn close(&self) {
-        if let Ok(addr) = self.local_addr() {
-            let _ = UnixStream::connect_addr(&addr);
-        }
+        UnixListener::close(self);
     }
 }
 

@@ -1,9 +1,7 @@
 //! WebSockets: a server, and a client to talk to it.
 
-use std::io::{self, BufRead};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use channels::bounded;
@@ -11,6 +9,7 @@ use clap::{Parser, Subcommand};
 use examples::program;
 use examples::serve::serve;
 use examples::websocket::{Peer, Room, talk};
+use runtime::go;
 
 /// Serve WebSockets, or talk to a server of them.
 #[derive(Parser)]
@@ -70,10 +69,8 @@ fn main() -> ExitCode {
 
 fn connect(url: &str) -> ExitCode {
     let (say, said) = bounded(0);
-    // A read of standard input may never return, and nothing can call it back; a thread that does
-    // so ends with the process, a goroutine would have to be waited for.
-    thread::spawn(move || {
-        for line in io::stdin().lock().lines() {
+    go!(name = "stdin", move || {
+        for line in runtime::io::stdin().lines() {
             let Ok(line) = line else { return };
             if say.send(line).is_err() {
                 return;
