@@ -18,7 +18,9 @@
 //! assert_eq!(total, 328_350);
 //! ```
 //!
-//! Channels are in the crate `channels`. How it works, and what it measures, is told in `docs/`.
+//! [`net`] is the network, by the names of `std::net`; [`io`] any descriptor that can be polled;
+//! [`sync`] the locks, by the names of `std::sync`; [`time`] sleeping and deadlines; [`task`] groups of
+//! goroutines. Channels are in the crate `channels`. How it works, and what it measures, is told in `docs/`.
 
 #[cfg(not(any(loom, target_os = "linux")))]
 compile_error!("this runtime needs Linux: futexes, membarrier and guard pages are used directly");

@@ -1,4 +1,5 @@
 //! Every network operation that waits, in the middle of its wait.
+#![allow(dead_code, reason = "each test binary uses a part")]
 
 use runtime::net::{
     TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, unix,
@@ -93,7 +94,7 @@ pub fn tcp_pair() -> (TcpStream, TcpStream) {
     (a, listener.accept().unwrap().0)
 }
 
-const BLOCK: [u8; 30_000] = [0; 30_000];
+static BLOCK: [u8; 30_000] = [0; 30_000];
 
 pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();

@@ -212,7 +212,9 @@ impl Socket {
         if self.deadline(side).is_some_and(|at| at <= Instant::now()) {
             return Err(self.explain(ErrorKind::TimedOut.into()));
         }
-        self.pollable.run(fd, side, limit, || op(fd))
+        self.pollable
+            .run(fd, side, limit, || op(fd))
+            .map_err(|e| self.explain(e))
     }
 
     /// As [`Socket::run`], for no bytes of a stream: succeeds also where it would block.
