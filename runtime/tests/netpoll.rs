@@ -245,3 +245,86 @@ fn a_busy_p_still_polls() {
         writer.join().unwrap();
     });
 }
+
+#[test]
+fn a_p_that_is_handed_off_leaves_somebody_who_polls() {
+    support::within_minute(|| {
+        let rt = runtime::start(1);
+        // A locked thread waits for the network: its M sleeps until its goroutine is ready.
+        rt.run(|| {
+            let (mut rx, mut tx) = registered_pipe();
+            let writer = std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(50));
+                tx.write_all(b"x").unwrap();
+                Instant::now()
+            });
+            let _locked = runtime::lock_os_thread();
+            rx.read_exact(&mut [0]).unwrap();
+            assert!(writer.join().unwrap().elapsed() < Duration::from_secs(5));
+        });
+        // One waits for the network, the other blocks its thread.
+        rt.run(|| {
+            let (mut rx, mut tx) = registered_pipe();
+            let reader = runtime::go!(move || {
+                rx.read_exact(&mut [0]).unwrap();
+                Instant::now()
+            });
+            runtime::yield_now();
+            let blocked = runtime::blocking(|| {
+                std::thread::sleep(Duration::from_millis(50));
+                tx.write_all(b"x").unwrap();
+                let written = Instant::now();
+                std::thread::sleep(Duration::from_secs(2));
+                written
+            });
+            let late = reader.join().unwrap().saturating_duration_since(blocked);
+            assert!(late < Duration::from_secs(1), "{late:?}");
+        });
+    });
+}
+
+#[test]
+fn a_runtime_that_ends_by_itself_wakes_those_of_others() {
+    support::within_minute(|| {
+        let (rx, mut tx) = registered_pipe();
+        let rx = Arc::new(rx);
+        let (first, second) = (runtime::start(1), runtime::start(1));
+        let r = rx.clone();
+        first.run(move || {
+            let end = Instant::now() + Duration::from_millis(1);
+            r.read_deadline(end, |mut rx| rx.read(&mut [0]))
+                .unwrap_err();
+        });
+        let h = second.spawn(move || (&*rx).read_exact(&mut [0]));
+        std::thread::sleep(Duration::from_millis(20));
+        // Dropped on its own goroutine: its last M ends it.
+        let (give, take) = std::sync::mpsc::channel::<runtime::Runtime>();
+        let _ = first.spawn(move || drop(take.recv()));
+        give.send(first).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        tx.write_all(b"x").unwrap();
+        h.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_descriptor_that_was_replaced_under_its_owner_harms_nobody() {
+    support::within_minute(|| {
+        let rt = runtime::start(1);
+        rt.run(|| {
+            let (mut rx, mut tx) = registered_pipe();
+            let end = Instant::now() + Duration::from_millis(1);
+            rx.read_deadline(end, |mut rx| rx.read(&mut [0]))
+                .unwrap_err();
+            let old = std::mem::replace(rx.get_mut(), pipe().unwrap().0);
+            drop(rx);
+            tx.write_all(b"x").unwrap(); // reported for nobody
+            let (mut rx, mut tx) = registered_pipe();
+            let h = runtime::go!(move || rx.read_exact(&mut [0]));
+            runtime::time::sleep(Duration::from_millis(5));
+            tx.write_all(b"x").unwrap();
+            h.join().unwrap().unwrap();
+            drop(old);
+        });
+    });
+}

@@ -201,6 +201,49 @@ fn standard_input_parks_a_goroutine() {
 }
 
 #[test]
+fn a_line_whose_reader_was_interrupted_is_not_lost() {
+    if std::env::var_os("AS_CHILD").is_some() {
+        let rt = runtime::start(1);
+        return rt.run(|| {
+            let wait = Duration::from_millis(200);
+            let late = runtime::time::timeout(wait, || runtime::io::stdin().lines().next());
+            assert!(late.is_err());
+            println!("\nlate");
+            let line = runtime::io::stdin().lines().next().unwrap().unwrap();
+            println!("\nline {line}");
+        });
+    }
+    within_minute(|| {
+        let rt = runtime::start(1);
+        rt.run(|| {
+            let name = "a_line_whose_reader_was_interrupted_is_not_lost";
+            let mut child = this_test(name).spawn().unwrap();
+            let mut to = child.stdin.take().unwrap();
+            let mut from = BufReader::new(child.stdout.take().unwrap()).lines();
+            to.write_all(b"first half, ").unwrap();
+            while from.next().unwrap().unwrap() != "late" {}
+            to.write_all(b"second half\n").unwrap();
+            let wanted = "line first half, second half";
+            assert!(from.any(|line| line.unwrap() == wanted));
+            assert!(child.wait().unwrap().success());
+        });
+    });
+}
+
+#[test]
+fn output_changes_nothing_for_the_next_start() {
+    everywhere(|| {
+        let mut command = Command::new("sh");
+        command.args(["-c", "head -c 200000 /dev/zero >&2; test -e /dev/fd/1"]);
+        command.stderr(Stdio::null());
+        assert!(command.output().unwrap().status.success());
+        let child = command.spawn().unwrap();
+        assert!(child.stdin.is_none() && child.stdout.is_none() && child.stderr.is_none());
+        assert_eq!(child.wait_with_output().unwrap().stdout, b"");
+    });
+}
+
+#[test]
 fn standard_input_may_be_a_file() {
     if std::env::var_os("AS_CHILD").is_some() {
         let rt = runtime::start(1);

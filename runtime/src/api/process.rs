@@ -171,7 +171,18 @@ impl Command {
         if !stderr {
             self.inner.stderr(Stdio::piped());
         }
-        self.spawn()?.wait_with_output()
+        let child = self.spawn();
+        // For this time only: a next start inherits what nothing was said of.
+        if !stdin {
+            self.inner.stdin(Stdio::inherit());
+        }
+        if !stdout {
+            self.inner.stdout(Stdio::inherit());
+        }
+        if !stderr {
+            self.inner.stderr(Stdio::inherit());
+        }
+        child?.wait_with_output()
     }
 }
 
@@ -219,12 +230,15 @@ impl Child {
         if let Some(status) = self.inner.try_wait()? {
             return Ok(status);
         }
-        match pidfd(self.inner.id()).and_then(Registered::new) {
-            Ok(pidfd) => pidfd.readable()?,
-            // No pidfd can be had: the thread waits, and the P goes to others.
-            Err(_) => return blocking_quietly(|| self.inner.wait()),
+        let ended = pidfd(self.inner.id())
+            .and_then(Registered::new)
+            .and_then(|pidfd| pidfd.readable());
+        match ended {
+            Ok(()) => self.inner.wait(),
+            Err(e) if std::thread::panicking() => Err(e), // it must not wait
+            // No pidfd can be had, or waited for: the thread waits, and the P goes to others.
+            Err(_) => blocking_quietly(|| self.inner.wait()),
         }
-        self.inner.wait() // it has ended
     }
 
     /// Waits until it has ended, and returns what it wrote to those outputs that are piped.

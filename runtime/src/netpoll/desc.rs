@@ -1,7 +1,7 @@
 //! A descriptor as the poller knows it: Go's `pollDesc`.
 
 use super::direction::Direction;
-use super::poller::Poller;
+use super::poller::{Place, Poller};
 use crate::atomics::atomic::{AtomicBool, Ordering};
 use crate::atomics::{Mutex, MutexGuard};
 use crate::g::parker::Claimed;
@@ -21,7 +21,7 @@ pub(crate) struct Desc {
     /// Whether `registration` says so. Written under its lock, before a report.
     registered: AtomicBool,
     /// With whom it is registered, and where in its table.
-    registration: Mutex<Option<(Arc<Poller>, usize)>>,
+    registration: Mutex<Option<(Arc<Poller>, Place)>>,
 }
 
 impl Desc {
@@ -47,7 +47,11 @@ impl Desc {
     #[inline]
     pub(crate) fn short_drains(&self) -> bool {
         // Relaxed: as in `is_registered`. A boundary that was not reported before the attempt will be.
-        self.is_registered() && !self.boundary.load(Ordering::Relaxed)
+        self.is_registered() && !self.has_boundary()
+    }
+
+    pub(crate) fn has_boundary(&self) -> bool {
+        self.boundary.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -66,12 +70,13 @@ impl Desc {
         [self.read.report(), self.write.report()]
     }
 
-    pub(super) fn set_boundary(&self) {
-        // Relaxed: published by the report that follows.
+    /// A short attempt means nothing here.
+    pub(crate) fn set_boundary(&self) {
+        // Relaxed: published by the report that follows, or with the descriptor itself.
         self.boundary.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn registration(&self) -> MutexGuard<'_, Option<(Arc<Poller>, usize)>> {
+    pub(super) fn registration(&self) -> MutexGuard<'_, Option<(Arc<Poller>, Place)>> {
         self.registration.lock()
     }
 
@@ -97,6 +102,11 @@ impl Desc {
                 Ok(true)
             }
             Err(e) if e.raw_os_error() == Some(libc::EPERM) => Ok(false),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(io::Error::new(
+                e.kind(),
+                "this descriptor is waited for by another wrapper of it already: share one `Registered`, \
+                 or wrap a copy (`try_clone`) of the descriptor",
+            )),
             Err(e) => Err(e),
         }
     }
@@ -106,6 +116,9 @@ impl Desc {
         if let Some((poller, slot)) = self.registration.lock().take() {
             self.set_registered(false);
             poller.remove(slot, fd);
+            // What was known is void: if it is used again, it is tried first. Nobody waits.
+            let waiting = self.report_both();
+            debug_assert!(waiting.iter().all(Option::is_none));
         }
     }
 }

@@ -29,7 +29,8 @@
 //!
 //! *A waiter does not leave while it is read.* One who gives up (a deadline, an interrupt) moves WAITING
 //! to DRAINED, or finds WAKING, and waits the few instructions until it is READY. So `waiter` is that of
-//! the wait which the report found, never half of one and half of the next.
+//! the wait which the report found, never half of one and half of the next, and its parker is there to be
+//! claimed.
 //!
 //! *A short read.* A stream that gives less than it was asked for is drained, too, and the next read can wait
 //! at once. Not if the read may have stopped for another reason: at urgent data, or before the end of the
@@ -194,10 +195,12 @@ impl Direction {
                 Ok(_) if new & STATE == READY => return None,
                 Ok(_) => {
                     let (parker, seq) = self.waiter.parts();
-                    // Release: as above; the waiter may leave from here on.
-                    self.word.store(next | READY, Ordering::Release);
                     // SAFETY: set by `publish`, and not changed while the word says WAKING.
-                    return unsafe { Waiter::from_parts(parker, seq) }.claim(REPORTED);
+                    let claimed = unsafe { Waiter::from_parts(parker, seq) }.claim(REPORTED);
+                    // Release: as above. After the claim: a waiter that gave up may leave from here
+                    // on, and its goroutine, and its runtime, end.
+                    self.word.store(next | READY, Ordering::Release);
+                    return claimed;
                 }
             }
         }

@@ -3,6 +3,8 @@
 //! One wait is one system call, to the nanosecond (`epoll_pwait2`, Linux 5.11; before that, `ppoll` on the
 //! epoll descriptor itself). docs/netpoll.md says what this costs less than the `polling` crate.
 
+use crate::atomics::Ordering;
+use crate::atomics::atomic::AtomicBool;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
@@ -18,7 +20,10 @@ pub(crate) type RawEvent = libc::epoll_event;
 pub(crate) const NO_EVENT: RawEvent = RawEvent { events: 0, u64: 0 };
 
 /// The key of [`Epoll::wake`].
-pub(crate) const WAKE_KEY: u64 = 0;
+pub(crate) const WAKE_KEY: u64 = u64::MAX;
+
+/// Whether there is no `epoll_pwait2`.
+static NO_PWAIT2: AtomicBool = AtomicBool::new(false);
 
 const READ: u32 =
     (libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLPRI | libc::EPOLLHUP | libc::EPOLLERR) as u32;
@@ -128,13 +133,18 @@ impl Epoll {
         let (fd, max) = (self.fd.as_raw_fd(), events.len() as i32);
         let limit = timespec(timeout);
         let no_mask = ptr::null::<libc::sigset_t>();
-        // SAFETY: writes at most `max` events; the rest is read.
-        let n = unsafe {
-            let (buffer, limit) = (events.as_mut_ptr(), &raw const limit);
-            libc::syscall(libc::SYS_epoll_pwait2, fd, buffer, max, limit, no_mask, 0)
-        };
-        if n >= 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ENOSYS) {
-            return n as i32;
+        // Relaxed: who does not see it finds it out again.
+        if !NO_PWAIT2.load(Ordering::Relaxed) {
+            // SAFETY: writes at most `max` events; the rest is read.
+            let n = unsafe {
+                let (buffer, limit) = (events.as_mut_ptr(), &raw const limit);
+                libc::syscall(libc::SYS_epoll_pwait2, fd, buffer, max, limit, no_mask, 0)
+            };
+            if n >= 0 || io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
+                return n as i32;
+            }
+            // ENOSYS from an old kernel, EPERM from an old sandbox.
+            NO_PWAIT2.store(true, Ordering::Relaxed);
         }
         let mut poll = libc::pollfd {
             fd,

@@ -1,9 +1,8 @@
 //! The poller of a runtime: the table of what is registered, and the right to poll.
 //!
-//! An event's key is the address of its [`Desc`]. A wait that has returned may hold events of a
-//! descriptor that is deregistered meanwhile; so its `Desc` is kept (`retired`) until the next wait begins:
-//! then no event of it can come any more. (A descriptor number that is reused is another `Desc`: no event
-//! is ever taken for another's.)
+//! An event's key is a place in the table and the number of its use. An event that comes late (a wait that
+//! has returned already, a descriptor that was replaced under its owner) names a use that is over, and is
+//! nobody's: no event is ever taken for another's, and none finds memory that is gone.
 
 use super::desc::Desc;
 use super::epoll::{BATCH, Epoll, NO_EVENT, RawEvent, Readiness, WAKE_KEY};
@@ -38,10 +37,71 @@ unsafe impl Sync for Poller {}
 
 #[derive(Debug)]
 struct Table {
-    slots: Vec<Option<Arc<Desc>>>,
-    free: Vec<usize>,
-    /// Deregistered, but perhaps not out of the events that a poll has in its hands.
-    retired: Vec<Arc<Desc>>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    desc: Option<Arc<Desc>>,
+    /// Counts its uses.
+    number: u32,
+}
+
+/// Where a descriptor is in the table: the place, and the number of its use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    slot: u32,
+    number: u32,
+}
+
+impl Place {
+    fn key(self) -> u64 {
+        u64::from(self.number) << 32 | u64::from(self.slot)
+    }
+
+    fn of(key: u64) -> Place {
+        Place {
+            slot: key as u32,
+            number: (key >> 32) as u32,
+        }
+    }
+}
+
+impl Table {
+    fn take(&mut self, desc: &Arc<Desc>) -> Place {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot {
+                desc: None,
+                number: 0,
+            });
+            (self.slots.len() - 1) as u32
+        });
+        let used = &mut self.slots[slot as usize];
+        used.desc = Some(Arc::clone(desc));
+        Place {
+            slot,
+            number: used.number,
+        }
+    }
+
+    fn get(&self, place: Place) -> Option<&Desc> {
+        let slot = self.slots.get(place.slot as usize)?;
+        slot.desc.as_deref().filter(|_| slot.number == place.number)
+    }
+
+    /// Ends a use; false if the table was given up meanwhile.
+    fn release(&mut self, place: Place) -> bool {
+        let found = self.get(place).is_some();
+        if found {
+            let slot = &mut self.slots[place.slot as usize];
+            slot.desc = None;
+            // The key of a wake is all ones: this number is left out.
+            slot.number = (slot.number + 1) % u32::MAX;
+            self.free.push(place.slot);
+        }
+        found
+    }
 }
 
 #[derive(Debug)]
@@ -57,7 +117,6 @@ impl Poller {
             table: Mutex::new(Table {
                 slots: Vec::new(),
                 free: Vec::new(),
-                retired: Vec::new(),
             }),
             registered: AtomicUsize::new(0),
             polling: AtomicBool::new(false),
@@ -96,41 +155,31 @@ impl Poller {
         Ok(self.epoll.get_or_init(|| new))
     }
 
-    pub(super) fn add(&self, desc: &Arc<Desc>, fd: BorrowedFd<'_>) -> io::Result<usize> {
+    pub(super) fn add(&self, desc: &Arc<Desc>, fd: BorrowedFd<'_>) -> io::Result<Place> {
         let epoll = self.epoll()?;
-        let mut table = self.table.lock();
-        let slot = match table.free.pop() {
-            Some(slot) => slot,
-            None => {
-                table.slots.push(None);
-                table.slots.len() - 1
-            }
+        // In the table first: whoever is reported must be found.
+        let place = {
+            let mut table = self.table.lock();
+            self.registered.fetch_add(1, Ordering::Relaxed);
+            table.take(desc)
         };
-        // In the table first: whoever is reported must be kept.
-        table.slots[slot] = Some(Arc::clone(desc));
-        drop(table);
-        self.registered.fetch_add(1, Ordering::Relaxed);
-        let added = epoll.add(fd, Arc::as_ptr(desc).addr() as u64);
+        let added = epoll.add(fd, place.key());
         if added.is_err() {
-            self.forget(slot);
+            self.forget(place);
         }
-        added.map(|()| slot)
+        added.map(|()| place)
     }
 
-    pub(super) fn remove(&self, slot: usize, fd: BorrowedFd<'_>) {
+    pub(super) fn remove(&self, place: Place, fd: BorrowedFd<'_>) {
         if let Some(epoll) = self.epoll.get() {
             epoll.delete(fd);
         }
-        self.forget(slot);
+        self.forget(place);
     }
 
-    fn forget(&self, slot: usize) {
+    fn forget(&self, place: Place) {
         let mut table = self.table.lock();
-        // Not there: the poller was closed.
-        if let Some(desc) = table.slots.get_mut(slot).and_then(Option::take) {
-            table.retired.push(desc);
-            table.free.push(slot);
-            drop(table);
+        if table.release(place) {
             self.registered.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -158,10 +207,14 @@ impl Poller {
     /// The runtime ends: what is registered is so no more, and those of other runtimes who wait look
     /// where else they can register. Whom to wake.
     pub(crate) fn close(self: &Arc<Self>) -> Vec<Claimed> {
-        let slots = std::mem::take(&mut self.table.lock().slots);
-        self.registered.store(0, Ordering::Relaxed);
+        let slots = {
+            let mut table = self.table.lock();
+            self.registered.store(0, Ordering::Relaxed);
+            table.free.clear();
+            std::mem::take(&mut table.slots)
+        };
         let mut woken = Vec::new();
-        for desc in slots.iter().flatten() {
+        for desc in slots.iter().filter_map(|slot| slot.desc.as_ref()) {
             {
                 let mut registration = desc.registration();
                 if !matches!(&*registration, Some((poller, _)) if Arc::ptr_eq(poller, self)) {
@@ -172,11 +225,6 @@ impl Poller {
             }
             woken.extend(desc.report_both().into_iter().flatten());
         }
-        // Who polls just now may hold events of them.
-        self.table
-            .lock()
-            .retired
-            .extend(slots.into_iter().flatten());
         woken
     }
 }
@@ -194,29 +242,29 @@ impl Polling<'_> {
         &mut self,
         timeout: Option<Duration>,
     ) -> impl ExactSizeIterator<Item = Claimed> {
-        // Those that were retired before this wait begins are not in its events.
-        let retired = std::mem::take(&mut self.poller.table.lock().retired);
-        drop(retired);
         // SAFETY: the buffer is that of whoever polls, as long as the right is not given up; what
         // is returned borrows it.
         let buffer = unsafe { &mut **self.poller.buffer.get() };
         let n = self.epoll.wait(&mut buffer.events, timeout);
-        for event in &buffer.events[..n] {
-            if event.u64 == WAKE_KEY {
-                continue;
-            }
-            let readiness = Readiness::from(event);
-            // SAFETY: the address of a Desc that was registered when the wait began, or later:
-            // the table keeps it until the next wait.
-            let desc = unsafe { &*(event.u64 as usize as *const Desc) };
-            if readiness.boundary {
-                desc.set_boundary();
-            }
-            if readiness.read {
-                buffer.ready.extend(desc.read.report());
-            }
-            if readiness.write {
-                buffer.ready.extend(desc.write.report());
+        if n > 0 {
+            let table = self.poller.table.lock();
+            for event in &buffer.events[..n] {
+                if event.u64 == WAKE_KEY {
+                    continue;
+                }
+                let Some(desc) = table.get(Place::of(event.u64)) else {
+                    continue;
+                };
+                let readiness = Readiness::from(event);
+                if readiness.boundary {
+                    desc.set_boundary();
+                }
+                if readiness.read {
+                    buffer.ready.extend(desc.read.report());
+                }
+                if readiness.write {
+                    buffer.ready.extend(desc.write.report());
+                }
             }
         }
         self.poller.looked.store(timer::now(), Ordering::Relaxed);

@@ -29,10 +29,11 @@ impl Sched {
             return;
         }
         self.put_idle(&mut state, p);
+        let unwatched = self.network_unwatched(&state);
         drop(state);
-        // As when an M goes idle: see `idle.rs`.
+        // As when an M goes idle: see `idle.rs`. Its own M does not, so another must watch in its place.
         self.idle.before_second_look();
-        if self.any_work() || self.timers_unwatched() {
+        if self.any_work() || self.timers_unwatched() || unwatched {
             self.work_in_deque();
         }
     }

@@ -94,6 +94,7 @@ impl Sched {
             let npidle = self.idle.npidle() as usize;
             if npidle == self.ps.len() && !self.any_work_anywhere() {
                 let since = *idle_since.get_or_insert_with(Instant::now);
+                self.poll_as_last_resort();
                 // With timers, a P may be busy again at any time, beside others that are idle.
                 pause = match self.has_timers() || self.net.is_active() {
                     true => PAUSE_MAX_IDLE_P,
@@ -129,7 +130,8 @@ impl Sched {
         while self.stacks.scavenge(SCAVENGE_BATCH) > 0 {}
         {
             let mut state = self.lock.lock();
-            if state.idle_ps.len() < self.ps.len() || self.is_exiting() {
+            let unwatched = self.network_unwatched(&state);
+            if state.idle_ps.len() < self.ps.len() || self.is_exiting() || unwatched {
                 return;
             }
             state.monitor_waits = true;

@@ -78,7 +78,7 @@ impl Sched {
                 Err(claimed) => claimed.ready_outside(),
             }
         }
-        if any && p.runq.started_len() > 1 {
+        if any && p.runq.len() > 1 {
             p.thefts.forgive(); // what came from outside shall not wait
             self.work_in_deque();
         }
@@ -87,9 +87,14 @@ impl Sched {
 
     /// An M that goes idle sleeps in the poller if nobody does.
     pub(super) fn watch_network(&self, state: &mut State, m: &M) {
-        if state.poller.is_null() && self.net.is_active() {
+        if self.network_unwatched(state) {
             state.poller = m;
         }
+    }
+
+    /// Whether nobody sleeps in the poller who should, if a P is idle.
+    pub(super) fn network_unwatched(&self, state: &State) -> bool {
+        state.poller.is_null() && self.net.is_active()
     }
 
     /// `m` is no longer the one that sleeps in the poller, if it was; whether somebody else should.
@@ -178,6 +183,10 @@ impl Sched {
 
     /// The runtime ends: nobody polls from here on.
     pub(super) fn close_network(&self) {
-        self.net.close().into_iter().for_each(Claimed::ready);
+        // Outside: this may run on an M's own stack.
+        self.net
+            .close()
+            .into_iter()
+            .for_each(Claimed::ready_outside);
     }
 }

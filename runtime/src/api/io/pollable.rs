@@ -93,7 +93,8 @@ struct Watched<'a, L> {
     limit: &'a L,
     renewals: &'a AtomicU32,
     seen: u32,
-    since: Instant,
+    /// When it began; known if there is, or was, a limit.
+    since: Option<Instant>,
     now: Limit,
     end: Option<Instant>,
 }
@@ -102,15 +103,24 @@ impl<'a, L: Fn() -> Limit> Watched<'a, L> {
     fn new(limit: &'a L, renewals: &'a AtomicU32) -> Self {
         // Acquire: pairs with the Release in `renew`: the limit is read after.
         let seen = renewals.load(Ordering::Acquire);
-        let (now, since) = (limit(), Instant::now());
-        Watched {
+        let now = limit();
+        let mut new = Watched {
             limit,
             renewals,
             seen,
-            since,
+            since: None,
             now,
-            end: now.end(since),
-        }
+            end: None,
+        };
+        new.set_end();
+        new
+    }
+
+    fn set_end(&mut self) {
+        self.end = match self.now.timeout.is_some() || self.now.deadline.is_some() {
+            true => self.now.end(*self.since.get_or_insert_with(Instant::now)),
+            false => None,
+        };
     }
 
     /// Whether it was changed since it was looked at.
@@ -121,7 +131,7 @@ impl<'a, L: Fn() -> Limit> Watched<'a, L> {
         if new {
             self.seen = renewals;
             self.now = (self.limit)();
-            self.end = self.now.end(self.since);
+            self.set_end();
         }
         new
     }
@@ -173,6 +183,18 @@ impl Pollable {
         }
     }
 
+    /// What comes are messages: one that is shorter than asked for says nothing of the next.
+    pub(crate) fn keep_messages(&self) {
+        self.desc.set_boundary();
+    }
+
+    /// `other` is of the same kind.
+    pub(crate) fn pass_messages(&self, other: &Pollable) {
+        if self.desc.has_boundary() {
+            other.keep_messages();
+        }
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.desc.is_closed()
     }
@@ -201,8 +223,8 @@ impl Pollable {
         limit: impl Fn() -> Limit,
         mut op: impl FnMut() -> io::Result<Done<T>>,
     ) -> io::Result<T> {
-        let direction = self.direction(side);
-        if let Begin::Try(attempt) = direction.begin() {
+        let begin = self.direction(side).begin();
+        if let Begin::Try(attempt) = begin {
             if self.desc.is_closed() {
                 return Err(closed());
             }
@@ -210,7 +232,7 @@ impl Pollable {
                 return result;
             }
         }
-        self.run_slow(fd, side, &limit, &mut op)
+        self.run_slow(fd, side, begin, &limit, &mut op)
     }
 
     /// Tries once. `None`: it would block.
@@ -248,18 +270,19 @@ impl Pollable {
         &self,
         fd: BorrowedFd<'_>,
         side: Side,
+        begun: Begin,
         limit: &impl Fn() -> Limit,
         op: &mut impl FnMut() -> io::Result<Done<T>>,
     ) -> io::Result<T> {
         let mut limit = Watched::new(limit, &self.renewals[side as usize]);
         if limit.now.nonblocking {
             // Whatever was reported so far: the caller wants to know it of the kernel.
-            return match self.direction(side).begin() {
-                _ if self.desc.is_closed() => Err(closed()),
-                Begin::Try(attempt) | Begin::Drained(attempt) => self
-                    .attempt(side, attempt, op)
-                    .unwrap_or_else(|| Err(would_block())),
+            let result = match begun {
+                _ if self.desc.is_closed() => return Err(closed()),
+                Begin::Try(_) => None, // it has just said so
+                Begin::Drained(attempt) => self.attempt(side, attempt, op),
             };
+            return result.unwrap_or_else(|| Err(would_block()));
         }
         let window = enter();
         let Some(poller) = window.poller() else {

@@ -62,20 +62,26 @@ impl<T: AsFd> Registered<T> {
         self.io.as_ref().expect("only `into_inner` takes it")
     }
 
-    /// The descriptor, to be changed. Not to be replaced by another.
+    /// The descriptor, to be changed. Not to be replaced by another: waits for that one may not end.
     pub fn get_mut(&mut self) -> &mut T {
         self.io.as_mut().expect("only `into_inner` takes it")
     }
 
     /// Gives the descriptor back, blocking as it was before.
     pub fn into_inner(mut self) -> T {
-        let io = self.io.take().expect("taken once");
-        self.pollable.deregister(io.as_fd());
-        if !self.was_nonblocking {
-            // It was set, so it can be set.
-            let _ = set_nonblocking(io.as_fd(), false);
+        self.release();
+        self.io.take().expect("taken once")
+    }
+
+    /// The descriptor goes, to its end or to somebody else: as it was before.
+    fn release(&self) {
+        if let Some(io) = &self.io {
+            self.pollable.deregister(io.as_fd());
+            if !self.was_nonblocking {
+                // It was set, so it can be set.
+                let _ = set_nonblocking(io.as_fd(), false);
+            }
         }
-        io
     }
 
     fn run<R>(
@@ -184,9 +190,7 @@ pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> io::Result<bool> 
 
 impl<T: AsFd> Drop for Registered<T> {
     fn drop(&mut self) {
-        if let Some(io) = &self.io {
-            self.pollable.deregister(io.as_fd());
-        }
+        self.release();
     }
 }
 

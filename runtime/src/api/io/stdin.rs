@@ -22,7 +22,10 @@ impl Read for Input {
             true => read_once(fd, buf).map(Done::More),
             false => Err(ErrorKind::WouldBlock.into()),
         };
-        self.pollable.run(fd, Side::Read, Limit::default, read)
+        let result = self.pollable.run(fd, Side::Read, Limit::default, read);
+        // The number may stand for another file the next time: it is not ours.
+        self.pollable.deregister(fd);
+        result
     }
 }
 
@@ -38,9 +41,65 @@ fn read_once(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-static INPUT: LazyLock<Mutex<BufReader<Input>>> = LazyLock::new(|| {
+/// What all handles share.
+#[derive(Debug)]
+struct Shared {
+    reader: BufReader<Input>,
+    /// The beginning of a line whose reader was interrupted before its end came. Comes before what is in
+    /// the buffer.
+    begun: Vec<u8>,
+}
+
+impl Shared {
+    /// Takes the next line with its end, or what there is at the end of the input. Interrupted, it keeps
+    /// what it has read.
+    fn take_line(&mut self) -> io::Result<Vec<u8>> {
+        loop {
+            let buf = self.reader.fill_buf()?;
+            let end = buf.iter().position(|&b| b == b'\n');
+            let n = end.map_or(buf.len(), |at| at + 1);
+            self.begun.extend_from_slice(&buf[..n]);
+            self.reader.consume(n);
+            if end.is_some() || n == 0 {
+                return Ok(std::mem::take(&mut self.begun));
+            }
+        }
+    }
+}
+
+impl BufRead for Shared {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        match self.begun.is_empty() {
+            true => self.reader.fill_buf(),
+            false => Ok(&self.begun),
+        }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        match self.begun.is_empty() {
+            true => self.reader.consume(amount),
+            false => drop(self.begun.drain(..amount)),
+        }
+    }
+}
+
+impl Read for Shared {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.begun.as_slice().read(buf)?;
+        if n == 0 {
+            return self.reader.read(buf);
+        }
+        self.begun.drain(..n);
+        Ok(n)
+    }
+}
+
+static INPUT: LazyLock<Mutex<Shared>> = LazyLock::new(|| {
     let pollable = Pollable::new();
-    Mutex::new(BufReader::new(Input { pollable }))
+    Mutex::new(Shared {
+        reader: BufReader::new(Input { pollable }),
+        begun: Vec::new(),
+    })
 });
 
 /// Standard input, with a buffer that all share: as `std::io::stdin`, but a goroutine that waits for input
@@ -71,12 +130,21 @@ impl Stdin {
         StdinLock(INPUT.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Adds the next line, with its end, to `line`; how many bytes. 0 at the end of the input.
+    /// Adds the next line, with its end, to `line`; how many bytes. 0 at the end of the input. If the wait for
+    /// the line is cut short (by a `timeout`, say), nothing of it is lost: the next reader gets it whole.
     ///
     /// # Errors
     /// Those of reading, and for a line that is not UTF-8.
     pub fn read_line(&self, line: &mut String) -> io::Result<usize> {
-        self.lock().read_line(line)
+        let bytes = self.lock().0.take_line()?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| {
+            io::Error::new(
+                ErrorKind::InvalidData,
+                "a line of standard input is not UTF-8",
+            )
+        })?;
+        line.push_str(text);
+        Ok(text.len())
     }
 
     /// The lines that are left. It is locked for each one only.
@@ -124,7 +192,7 @@ impl Read for &Stdin {
 
 /// Standard input, locked. See [`Stdin::lock`].
 #[derive(Debug)]
-pub struct StdinLock(MutexGuard<'static, BufReader<Input>>);
+pub struct StdinLock(MutexGuard<'static, Shared>);
 
 impl Read for StdinLock {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {

@@ -65,6 +65,9 @@ impl Socket {
         if nonblocking {
             new.options().set_nonblocking(true);
         }
+        if !matches!(new.sock().r#type(), Ok(Type::STREAM)) {
+            new.pollable.keep_messages();
+        }
         let timeouts = [new.sock().read_timeout(), new.sock().write_timeout()];
         for (side, timeout) in [Side::Read, Side::Write].into_iter().zip(timeouts) {
             if let Ok(Some(timeout)) = timeout {
@@ -103,6 +106,7 @@ impl Socket {
         let new = Socket::from_nonblocking(self.sock().try_clone()?);
         let set = new.options.set(Arc::clone(self.options()));
         debug_assert!(set.is_ok(), "nobody else has it");
+        self.pollable.pass_messages(&new.pollable);
         Ok(new)
     }
 
@@ -370,7 +374,11 @@ impl Socket {
                 .accept4(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC)
                 .map(Done::More)
         })
-        .map(|(sock, addr)| (Socket::from_nonblocking(sock), addr))
+        .map(|(sock, addr)| {
+            let new = Socket::from_nonblocking(sock);
+            self.pollable.pass_messages(&new.pollable);
+            (new, addr)
+        })
     }
 
     /// Connects a new TCP socket.
