@@ -14,9 +14,19 @@
 //! println!("{name}"); // borrow of moved value
 //! ```
 
+pub mod chat;
+pub mod echo;
+pub mod fetch;
 pub mod from_asyncio;
 pub mod from_go;
+pub mod httpd;
+pub mod net;
 pub mod pipeline;
 pub mod prime_sieve;
+pub mod program;
+pub mod proxy;
+pub mod serve;
 pub mod skynet;
+pub mod stop;
+pub mod websocket;
 pub mod wordcount;

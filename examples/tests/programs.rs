@@ -189,6 +189,7 @@ fn every_program_explains_itself() {
         env!("CARGO_BIN_EXE_skynet"),
         env!("CARGO_BIN_EXE_wordcount"),
         env!("CARGO_BIN_EXE_asyncio_tour"),
+        env!("CARGO_BIN_EXE_fetch"),
     ] {
         let out = run(program, ["--help"]).expect_code(0);
         assert!(out.stdout.contains("--procs"), "{}", out.stdout);

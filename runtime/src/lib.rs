@@ -130,6 +130,6 @@ mod exports {
     pub use crate::stack::{DEFAULT_STACK_SIZE, MAX_STACK_SIZE, MIN_STACK_SIZE, StackGuard};
 }
 #[cfg(not(loom))]
-pub use api::{io, net, signal, sync, task, time};
+pub use api::{io, net, process, signal, sync, task, time};
 #[cfg(not(loom))]
 pub use exports::*;

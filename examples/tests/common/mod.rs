@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "every test program uses its own part of this")]
 
+pub mod served;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;

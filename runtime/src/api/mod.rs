@@ -10,6 +10,7 @@ pub mod io;
 pub(crate) mod join;
 pub(crate) mod local;
 pub mod net;
+pub mod process;
 pub(crate) mod runtime;
 pub(crate) mod scope;
 pub mod signal;

@@ -78,11 +78,6 @@ impl Poller {
         self.registered.load(Ordering::Relaxed) > 0
     }
 
-    /// Descriptors that are registered.
-    pub(crate) fn registered(&self) -> usize {
-        self.registered.load(Ordering::Relaxed)
-    }
-
     /// When a poll returned last.
     pub(crate) fn looked(&self) -> Nanos {
         self.looked.load(Ordering::Relaxed)

@@ -5,6 +5,8 @@
 
 pub(crate) mod pollable;
 mod registered;
+mod stdin;
 
 pub use registered::Registered;
 pub(crate) use registered::set_nonblocking;
+pub use stdin::{Lines, Stdin, StdinLock, stdin};

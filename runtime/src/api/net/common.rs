@@ -141,7 +141,12 @@ macro_rules! data_socket {
         pub fn set_write_deadline(&self, deadline: Option<Instant>) {
             self.0.set_deadline(Side::Write, deadline);
         }
+    };
+}
 
+/// `shutdown`.
+macro_rules! shutdown_socket {
+    () => {
         /// Ends reading, writing, or both, for all handles of the socket. Those who wait to read find an
         /// end of the stream.
         ///
@@ -246,7 +251,9 @@ macro_rules! ip_socket {
     };
 }
 
-pub(super) use {any_socket, data_socket, descriptor, ip_socket, stream_io};
+pub(in crate::api::net) use {
+    any_socket, data_socket, descriptor, ip_socket, shutdown_socket, stream_io,
+};
 
 /// The address of an IP socket.
 pub(super) fn ip_addr(addr: &socket2::SockAddr) -> std::io::Result<std::net::SocketAddr> {

@@ -67,6 +67,8 @@ mod socket;
 mod sys;
 mod tcp_listener;
 mod tcp_stream;
+mod udp;
+pub mod unix;
 
 #[doc(no_inline)]
 pub use std::net::{
@@ -75,6 +77,9 @@ pub use std::net::{
 };
 pub use tcp_listener::{Incoming, TcpListener};
 pub use tcp_stream::TcpStream;
+pub use udp::UdpSocket;
+#[doc(no_inline)]
+pub use unix::{UnixDatagram, UnixListener, UnixStream};
 
 use std::io::{self, ErrorKind};
 

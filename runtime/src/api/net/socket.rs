@@ -7,8 +7,9 @@ use super::options::Options;
 use super::sys;
 use crate::api::io::pollable::{Done, Limit, Pollable, Side};
 use crate::api::io::set_nonblocking;
+use crate::api::time::sleep_until;
 use crate::atomics::atomic::{AtomicU64, Ordering};
-use crate::timer;
+use crate::timer::{self, Nanos};
 use socket2::{Domain, SockAddr, Type};
 use std::cell::Cell;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
@@ -78,7 +79,7 @@ impl Socket {
     pub(super) fn into_fd(mut self) -> OwnedFd {
         let sock = self.sock.take().expect("taken once");
         self.pollable.deregister(sock.as_fd());
-        if !self.options.get().is_some_and(|o| o.nonblocking()) {
+        if !self.nonblocking() {
             // It was set, so it can be set.
             let _ = set_nonblocking(sock.as_fd(), false);
         }
@@ -117,6 +118,10 @@ impl Socket {
         self.options().set_nonblocking(on);
     }
 
+    fn nonblocking(&self) -> bool {
+        self.options.get().is_some_and(|o| o.nonblocking())
+    }
+
     pub(super) fn timeout(&self, side: Side) -> Option<Duration> {
         self.options.get().and_then(|o| o.timeout(side))
     }
@@ -141,6 +146,10 @@ impl Socket {
         // Relaxed: the report publishes it.
         self.deadlines[side as usize].store(nanos, Ordering::Relaxed);
         self.pollable.retry(side);
+    }
+
+    fn deadline(&self, side: Side) -> Option<Instant> {
+        instant(self.deadlines[side as usize].load(Ordering::Relaxed))
     }
 
     /// Does `op`, which does not block, as soon as it can be done.
@@ -178,28 +187,38 @@ impl Socket {
     }
 
     #[cold]
-    fn limit(&self, side: Side, deadline: timer::Nanos) -> Limit {
-        let options = self.options.get();
+    fn limit(&self, side: Side, deadline: Nanos) -> Limit {
         Limit {
-            nonblocking: options.is_some_and(|o| o.nonblocking()),
-            timeout: options.and_then(|o| o.timeout(side)),
-            deadline: (deadline != 0).then(|| timer::instant(deadline)).flatten(),
+            nonblocking: self.nonblocking(),
+            timeout: self.timeout(side),
+            deadline: instant(deadline),
         }
     }
 
-    /// As [`Socket::run`], for no bytes of a stream: succeeds also where it would block.
-    #[cold]
-    fn run_empty(
+    /// Does `op` once, without waiting, whatever is known of the socket.
+    fn run_once<T>(
         &self,
         side: Side,
-        mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<Done<usize>>,
-    ) -> io::Result<usize> {
+        mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<Done<T>>,
+    ) -> io::Result<T> {
         let limit = || Limit {
             nonblocking: true,
             ..Limit::default()
         };
         let fd = self.fd();
-        match self.pollable.run(fd, side, limit, || op(fd)) {
+        if self.deadline(side).is_some_and(|at| at <= Instant::now()) {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        self.pollable.run(fd, side, limit, || op(fd))
+    }
+
+    /// As [`Socket::run`], for no bytes of a stream: succeeds also where it would block.
+    fn run_empty(
+        &self,
+        side: Side,
+        op: impl FnMut(BorrowedFd<'_>) -> io::Result<Done<usize>>,
+    ) -> io::Result<usize> {
+        match self.run_once(side, op) {
             Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(0),
             result => result,
         }
@@ -212,6 +231,12 @@ impl Socket {
             return self.run_empty(Side::Read, |fd| sys::read(fd, buf));
         }
         self.run(Side::Read, |fd| sys::read(fd, buf))
+    }
+
+    /// Reads from a stream of the Unix kind.
+    #[inline]
+    pub(super) fn read_unix(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.read_vectored(&mut [IoSliceMut::new(buf)])
     }
 
     /// Reads from a stream of any kind.
@@ -282,6 +307,51 @@ impl Socket {
         })
     }
 
+    /// As [`Socket::send`], of the Unix kind. There is no event when the other end stops to receive, so it
+    /// is tried even if nothing has been reported since the queue was full.
+    pub(super) fn send_unix(&self, buf: &[u8]) -> io::Result<usize> {
+        match self.run_once(Side::Write, |fd| sys::send(fd, buf).map(Done::More)) {
+            Err(e) if e.kind() == ErrorKind::WouldBlock => self.send(buf),
+            result => result,
+        }
+    }
+
+    /// Sends a datagram to somebody who may be slow, of the Unix kind. Such a socket is always ready to
+    /// write as far as the kernel can say, as that depends on who is written to; so when the
+    /// receiver's queue is full, nobody would tell, and we ask again.
+    pub(super) fn send_to_slow(&self, buf: &[u8], addr: &SockAddr) -> io::Result<usize> {
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        let send = || self.sock().send_to_with_flags(buf, addr, flags);
+        let mut pause = Pause::new(self.timeout(Side::Write));
+        loop {
+            // That this receiver has no room says nothing about the socket: it is an answer.
+            let answer = self.run_once(Side::Write, |_| match send() {
+                Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(Done::More(Err(e))),
+                result => result.map(Ok).map(Done::More),
+            })?;
+            match answer {
+                Ok(n) => return Ok(n),
+                Err(e) if self.nonblocking() || !pause.wait(self.deadline(Side::Write)) => {
+                    return Err(e);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Connects a new Unix stream. The kernel makes who is blocking wait while the listener's queue is
+    /// full, and has no word for "not yet" to others, nor an event when there is room: we ask again.
+    pub(super) fn connect_unix(&self, addr: &SockAddr) -> io::Result<()> {
+        let mut pause = Pause::new(None);
+        loop {
+            match self.sock().connect(addr) {
+                Err(e) if e.kind() == ErrorKind::WouldBlock => pause.wait(None),
+                Err(e) if e.kind() == ErrorKind::Interrupted => true,
+                result => return result,
+            };
+        }
+    }
+
     /// Takes the next connection. Where the descriptor's flag was cleared by somebody who has a copy,
     /// it blocks the thread.
     pub(super) fn accept(&self) -> io::Result<(Socket, SockAddr)> {
@@ -310,6 +380,43 @@ impl Socket {
             Ok(()) => Ok(Done::More(())),
         };
         self.pollable.run(self.fd(), Side::Write, limit, op)
+    }
+}
+
+/// Of a deadline as it is stored.
+fn instant(deadline: Nanos) -> Option<Instant> {
+    (deadline != 0).then(|| timer::instant(deadline)).flatten()
+}
+
+/// The pauses of one who has to ask again, since there is no event to wait for: 20 µs (less than it takes
+/// to be woken on another thread), and twice as long each time, up to 1 ms (which costs a thousandth of a
+/// processor).
+struct Pause {
+    next: Duration,
+    end: Option<Instant>,
+}
+
+impl Pause {
+    const FIRST: Duration = Duration::from_micros(20);
+    const LAST: Duration = Duration::from_millis(1);
+
+    fn new(timeout: Option<Duration>) -> Pause {
+        Pause {
+            next: Pause::FIRST,
+            end: timeout.and_then(|t| Instant::now().checked_add(t)),
+        }
+    }
+
+    /// Sleeps, at most until `deadline`; false if the timeout is over.
+    fn wait(&mut self, deadline: Option<Instant>) -> bool {
+        let now = Instant::now();
+        if self.end.is_some_and(|end| end <= now) {
+            return false;
+        }
+        let ends = self.end.into_iter().chain(deadline);
+        sleep_until(ends.fold(now + self.next, Instant::min));
+        self.next = (self.next * 2).min(Pause::LAST);
+        true
     }
 }
 

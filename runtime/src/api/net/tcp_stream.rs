@@ -1,6 +1,8 @@
 //! TCP connections.
 
-use super::common::{any_socket, data_socket, descriptor, ip_addr, ip_socket, stream_io};
+use super::common::{
+    any_socket, data_socket, descriptor, ip_addr, ip_socket, shutdown_socket, stream_io,
+};
 use super::socket::Socket;
 use super::{ToSocketAddrs, each_addr};
 use crate::api::io::pollable::Side;
@@ -149,6 +151,7 @@ impl TcpStream {
 
     any_socket!();
     data_socket!();
+    shutdown_socket!();
     ip_socket!();
 }
 

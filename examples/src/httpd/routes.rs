@@ -1,0 +1,95 @@
+//! Which request gets which answer. It decides and does not write: an answer says what to send,
+//! and `conn` sends it.
+
+use super::files::{self, Entry, Found};
+use super::request::{Method, Request};
+use super::status::Status;
+use std::ops::Range;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+/// The longest that `/sleep` sleeps.
+const MAX_SLEEP: Duration = Duration::from_secs(60);
+
+/// What to answer.
+#[derive(Debug)]
+pub enum Answer {
+    /// A status with a text.
+    Text(Status, &'static str),
+    /// A text after so long.
+    Sleep(Duration),
+    /// The body of the request.
+    Echo,
+    /// These bytes of a file; whether they are all that was asked for is for the status to say.
+    File(Status, Entry, Range<u64>),
+    /// The client has the file, which was changed then.
+    NotModified(SystemTime),
+    /// The file has so many bytes, and none of those that were asked for.
+    BadRange(u64),
+    /// Look at this path.
+    Moved(String),
+    /// Only these methods are allowed.
+    Allow(&'static str),
+}
+
+/// The answer to a request whose head is in `head`.
+pub fn answer(request: &Request, head: &[u8], root: Option<&Path>) -> Answer {
+    let path = &head[request.path.clone()];
+    if path == b"/echo" {
+        return match request.method {
+            Method::Post => Answer::Echo,
+            _ => Answer::Allow("POST"),
+        };
+    }
+    if !matches!(request.method, Method::Get | Method::Head) {
+        return Answer::Allow("GET, HEAD");
+    }
+    match path {
+        b"/plaintext" => Answer::Text(Status::OK, "Hello, World!"),
+        b"/sleep" => sleep(&head[request.query.clone()]),
+        b"/" if root.is_none() => Answer::Text(Status::OK, "Hello, World!"),
+        _ => root.map_or(NOTHING, |root| file(request, head, root)),
+    }
+}
+
+const NOTHING: Answer = Answer::Text(Status::NOT_FOUND, "There is nothing here.\n");
+
+fn file(request: &Request, head: &[u8], root: &Path) -> Answer {
+    let path = &head[request.path.clone()];
+    let entry = match files::find(root, path) {
+        Ok(Found::File(entry)) => entry,
+        Ok(Found::Directory) => return Answer::Moved(with_slash(path)),
+        Ok(Found::Nothing) => return NOTHING,
+        Err(_) => return Answer::Text(Status::INTERNAL, "The file cannot be read.\n"),
+    };
+    let header = |at: &Option<Range<usize>>| at.clone().map(|at| &head[at]);
+    if let (Some(since), Some(modified)) = (header(&request.if_modified_since), entry.modified)
+        && let Some(since) = std::str::from_utf8(since).ok()
+        && httpdate::parse_http_date(since).is_ok_and(|since| modified <= since)
+    {
+        return Answer::NotModified(modified);
+    }
+    let len = entry.len;
+    match header(&request.range).map_or(Ok(None), |value| files::range(value, len)) {
+        Ok(None) => Answer::File(Status::OK, entry, 0..len),
+        Ok(Some(part)) => Answer::File(Status::PARTIAL, entry, part),
+        Err(()) => Answer::BadRange(len),
+    }
+}
+
+/// One slash at the start: two would name another host.
+fn with_slash(path: &[u8]) -> String {
+    format!("/{}/", String::from_utf8_lossy(path).trim_matches('/'))
+}
+
+fn sleep(query: &[u8]) -> Answer {
+    let ms = query
+        .split(|&b| b == b'&')
+        .find_map(|pair| pair.strip_prefix(b"ms="))
+        .and_then(|ms| std::str::from_utf8(ms).ok()?.parse().ok())
+        .map(Duration::from_millis);
+    match ms {
+        Some(time) if time <= MAX_SLEEP => Answer::Sleep(time),
+        _ => Answer::Text(Status::BAD_REQUEST, "/sleep?ms=N, with N up to 60000\n"),
+    }
+}

@@ -1,0 +1,241 @@
+//! What every server here does alike: it accepts, serves each connection on a goroutine of its
+//! own, and ends gracefully.
+//!
+//! ```text
+//!            accept            go!
+//!   listener ------> acceptor -----> guest, guest, guest ...
+//!                       ^                    ^
+//!   shutdown ---> closer, closes       drain: no more input, finish
+//!                 the listener         cut:   the time of grace is over
+//! ```
+//!
+//! A guest that fails or panics is gone alone: the others and the acceptor never hear of it.
+
+use crate::net::{Shutdown, TcpListener, TcpStream, UnixListener, UnixStream};
+use channels::{Receiver, bounded, select};
+use runtime::sync::{Mutex, WaitGroup};
+use runtime::time::sleep;
+use std::collections::HashMap;
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long guests that were cut off may take to notice.
+const AFTER_THE_CUT: Duration = Duration::from_secs(5);
+
+/// A pause after an error of `accept` that lasts (no more files, no memory): Go's, 5 ms doubled up
+/// to a second.
+const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(1)];
+
+/// A socket that connections arrive at.
+pub trait Listener: Send + Sync {
+    /// What arrives.
+    type Stream: Stream;
+    /// Waits for the next connection.
+    ///
+    /// # Errors
+    /// The system's, and any after `close`.
+    fn accept(&self) -> io::Result<Self::Stream>;
+    /// Ends the listening; who waits in `accept` gets an error.
+    fn close(&self);
+}
+
+/// A connection that may be read, written and shut down from several goroutines.
+pub trait Stream: Read + Write + Send + Sync + 'static {
+    /// Shuts one direction or both.
+    ///
+    /// # Errors
+    /// The system's, as that the peer is already gone.
+    fn shutdown(&self, how: Shutdown) -> io::Result<()>;
+    /// Reads through a shared reference.
+    ///
+    /// # Errors
+    /// As [`Read::read`].
+    fn read_shared(&self, buf: &mut [u8]) -> io::Result<usize>;
+    /// Writes all of it through a shared reference.
+    ///
+    /// # Errors
+    /// As [`Write::write_all`].
+    fn write_shared(&self, bytes: &[u8]) -> io::Result<()>;
+}
+
+macro_rules! sockets {
+    ($($listener:ident $stream:ident),*) => {$(
+        impl Stream for $stream {
+            fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+                $stream::shutdown(self, how)
+            }
+            fn read_shared(&self, buf: &mut [u8]) -> io::Result<usize> {
+                let mut this = self;
+                this.read(buf)
+            }
+            fn write_shared(&self, bytes: &[u8]) -> io::Result<()> {
+                let mut this = self;
+                this.write_all(bytes)
+            }
+        }
+    )*};
+}
+
+sockets!(TcpListener TcpStream, UnixListener UnixStream);
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    fn accept(&self) -> io::Result<TcpStream> {
+        let (stream, _) = TcpListener::accept(self)?;
+        // Small messages are not held back for larger ones. A peer that has already gone again
+        // shows itself at the first read.
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+
+    fn close(&self) {
+        TcpListener::close(self);
+    }
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+
+    fn accept(&self) -> io::Result<UnixStream> {
+        UnixListener::accept(self).map(|(stream, _)| stream)
+    }
+
+    fn close(&self) {
+        if let Ok(addr) = self.local_addr() {
+            let _ = UnixStream::connect_addr(&addr);
+        }
+    }
+}
+
+/// One connection of a server, and what is known about it.
+pub trait Guest: Send + Sync + 'static {
+    /// Serves it to its end.
+    fn run(&self);
+    /// The server is about to end: finish what was begun, and begin nothing.
+    fn drain(&self);
+    /// The patience is over: whatever waits for the peer must fail now.
+    fn cut(&self);
+}
+
+/// How a server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Farewell {
+    /// Connections that had to be cut off.
+    pub cut: usize,
+}
+
+/// The guests that are there, by number.
+type Guests<G> = Mutex<HashMap<u64, Arc<G>>>;
+
+/// Serves until `shutdown` receives or its sender is gone; then closes the listener, lets all
+/// guests finish, and after `grace` cuts off those that have not.
+///
+/// # Errors
+/// An error of `accept` that neither concerns one connection only nor passes.
+pub fn serve<L, G>(
+    listener: &L,
+    shutdown: &Receiver<()>,
+    grace: Duration,
+    welcome: impl Fn(L::Stream) -> G,
+) -> io::Result<Farewell>
+where
+    L: Listener,
+    G: Guest,
+{
+    let guests: Arc<Guests<G>> = Arc::default();
+    let all = Arc::new(WaitGroup::new());
+    let closing = AtomicBool::new(false);
+    let accepted = runtime::scope(|s| {
+        let (serving, over) = bounded::<()>(0);
+        let closing = &closing;
+        s.spawn(move || {
+            select! {
+                recv(shutdown) -> _ => {
+                    // Release: pairs with the Acquire in `accept_all`.
+                    closing.store(true, Ordering::Release);
+                    listener.close();
+                }
+                recv(over) -> _ => {}
+            }
+        });
+        let result = accept_all(listener, closing, |number, stream| {
+            let guest = Arc::new(welcome(stream));
+            guests.lock().unwrap().insert(number, Arc::clone(&guest));
+            let leave = Leave(Arc::clone(&guests), number);
+            all.go(move || {
+                let _leave = leave;
+                guest.run();
+            });
+        });
+        drop(serving);
+        result
+    });
+    each(&guests, G::drain);
+    let mut cut = 0;
+    if !all.wait_timeout(grace) {
+        cut = each(&guests, G::cut);
+        all.wait_timeout(AFTER_THE_CUT);
+    }
+    accepted.map(|()| Farewell { cut })
+}
+
+/// Takes a guest off the list, also when it panics.
+struct Leave<G>(Arc<Guests<G>>, u64);
+
+impl<G> Drop for Leave<G> {
+    fn drop(&mut self) {
+        let left = self.0.lock().unwrap().remove(&self.1);
+        drop(left); // closes the connection, after the unlock
+    }
+}
+
+fn each<G>(guests: &Guests<G>, tell: impl Fn(&G)) -> usize {
+    let all: Vec<_> = guests.lock().unwrap().values().cloned().collect();
+    all.iter().for_each(|guest| tell(guest));
+    all.len()
+}
+
+fn accept_all<L: Listener>(
+    listener: &L,
+    closing: &AtomicBool,
+    mut welcome: impl FnMut(u64, L::Stream),
+) -> io::Result<()> {
+    let mut pause = PAUSES[0];
+    let mut number = 0;
+    loop {
+        let accepted = listener.accept();
+        // Acquire: pairs with the Release before the close.
+        if closing.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        match accepted {
+            Ok(stream) => {
+                pause = PAUSES[0];
+                number += 1;
+                welcome(number, stream);
+            }
+            Err(e) if concerns_one(&e) => {}
+            Err(e) if passes(&e) => {
+                sleep(pause);
+                pause = (2 * pause).min(PAUSES[1]);
+            }
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// The connection was gone again before it was accepted.
+fn concerns_one(e: &io::Error) -> bool {
+    matches!(
+        e.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
+    )
+}
+
+/// EMFILE, ENFILE, ENOBUFS, ENOMEM: guests that leave make room.
+fn passes(e: &io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(24 | 23 | 105 | 12))
+}

@@ -1,0 +1,118 @@
+//! A server of the examples in a thread of the test, with a runtime and a `shutdown` of its own.
+
+use channels::{Receiver, Sender};
+use examples::httpd;
+use examples::net::TcpListener;
+use examples::serve::Farewell;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// No step of a test may wait longer than this, on a slow and busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server that runs.
+pub struct Served {
+    pub addr: SocketAddr,
+    shutdown: Sender<()>,
+    thread: thread::JoinHandle<Farewell>,
+}
+
+impl Served {
+    /// Starts one at a free port.
+    pub fn start<F>(serve: F) -> Served
+    where
+        F: FnOnce(&TcpListener, &Receiver<()>) -> io::Result<Farewell> + Send + 'static,
+    {
+        let (shutdown, asked) = channels::bounded(1);
+        let (tx, rx) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            runtime::start(2).run(|| {
+                let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+                tx.send(listener.local_addr().expect("bound"))
+                    .expect("the test waits");
+                serve(&listener, &asked).expect("nothing is wrong with the listener")
+            })
+        });
+        Served {
+            addr: rx.recv_timeout(PATIENCE).expect("it starts"),
+            shutdown,
+            thread,
+        }
+    }
+
+    /// Starts an HTTP server.
+    pub fn http(options: httpd::Options) -> Served {
+        Served::start(move |listener, shutdown| httpd::serve(listener, shutdown, options))
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr)
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.addr).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+        stream.set_write_timeout(Some(PATIENCE)).expect("not zero");
+        stream
+    }
+
+    /// Sends `bytes` on a connection of their own, and returns what comes until its end.
+    pub fn exchange(&self, bytes: impl AsRef<[u8]>) -> String {
+        let mut stream = self.connect();
+        // It may refuse, and end, before it has read everything.
+        let _ = stream.write_all(bytes.as_ref());
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        rest(&mut stream)
+    }
+
+    /// Asks it to end; it may go on until [`Served::ended`].
+    pub fn ask_to_end(&self) {
+        self.shutdown.send(()).expect("it listens to us");
+    }
+
+    /// Waits for it to have ended.
+    pub fn ended(self) -> Farewell {
+        let (tx, rx) = mpsc::channel();
+        thread::spawn(move || tx.send(self.thread.join()));
+        let ended = rx.recv_timeout(PATIENCE).expect("it ends in time");
+        ended.expect("it did not panic")
+    }
+
+    /// Ends it.
+    pub fn stop(self) -> Farewell {
+        self.ask_to_end();
+        self.ended()
+    }
+}
+
+/// All that comes, until the end.
+pub fn rest(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    match stream.read_to_end(&mut bytes) {
+        Ok(_) => {}
+        Err(e) if e.kind() == io::ErrorKind::ConnectionReset => {}
+        Err(e) => panic!("{e}, after {:?}", String::from_utf8_lossy(&bytes)),
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Whether a program is there to test with; says so if not.
+pub fn is_installed(program: &str) -> bool {
+    let there = Command::new(program).arg("--version").output().is_ok();
+    if !there {
+        println!("SKIPPED: {program} is not installed");
+    }
+    there
+}
+
+/// Runs curl, and returns what it printed.
+#[track_caller]
+pub fn curl<'a>(args: impl IntoIterator<Item = &'a str>) -> String {
+    let mut command = Command::new("curl");
+    command.args(["--silent", "--show-error", "--max-time", "30"]);
+    super::run_command(command.args(args)).expect_code(0).stdout
+}

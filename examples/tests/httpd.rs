@@ -1,0 +1,405 @@
+//! The HTTP server, asked by curl and by sockets that say exactly what they mean.
+
+mod common;
+
+use common::TempTree;
+use common::served::{Served, curl, is_installed, rest};
+use examples::httpd::Options;
+use std::io::{Read, Write};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+fn plain() -> Served {
+    Served::http(Options::default())
+}
+
+fn files() -> (TempTree, Served) {
+    let tree = TempTree::new();
+    tree.file("root/index.html", "<p>home</p>");
+    tree.file("root/sub/index.html", "<p>sub</p>");
+    tree.file("root/sub/data.json", "{}");
+    tree.file("root/a b.txt", "spaces");
+    tree.file("root/empty.txt", "");
+    tree.file("root/letters.txt", "abcdefghij");
+    let large: Vec<u8> = (0..1_000_000u32).map(|i| (i % 251) as u8).collect();
+    tree.file("root/large.bin", large);
+    tree.file("secret.txt", "secret");
+    std::os::unix::fs::symlink(tree.join("secret.txt"), tree.join("root/out.txt")).unwrap();
+    std::os::unix::fs::symlink("letters.txt", tree.join("root/in.txt")).unwrap();
+    let root = Some(tree.join("root"));
+    let served = Served::http(Options {
+        root,
+        ..Options::default()
+    });
+    (tree, served)
+}
+
+/// Status line, headers and body of the first response.
+fn response(text: &str) -> (&str, &str, &str) {
+    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+    let (line, headers) = head.split_once("\r\n").expect("headers");
+    (line, headers, body)
+}
+
+#[test]
+fn curl_gets_and_heads() {
+    if !is_installed("curl") {
+        return;
+    }
+    let served = plain();
+    let text = curl(["--include", &served.url("/plaintext")]);
+    let (line, headers, body) = response(&text);
+    assert_eq!(line, "HTTP/1.1 200 OK");
+    assert_eq!(body, "Hello, World!");
+    assert!(headers.contains("Content-Length: 13"), "{headers}");
+    let date = headers.lines().find_map(|h| h.strip_prefix("Date: "));
+    let date = httpdate::parse_http_date(date.expect("a date")).expect("of the usual form");
+    assert!(date.elapsed().unwrap_or_default() < Duration::from_secs(60));
+
+    let text = curl(["--head", &served.url("/plaintext")]);
+    let (line, headers, body) = response(&text);
+    assert_eq!((line, body), ("HTTP/1.1 200 OK", ""));
+    assert!(headers.contains("Content-Length: 13"), "{headers}");
+    assert!(curl(["--include", "--http1.0", &served.url("/")]).ends_with("Hello, World!"));
+    served.stop();
+}
+
+#[test]
+fn curl_keeps_a_connection() {
+    if !is_installed("curl") {
+        return;
+    }
+    let served = plain();
+    let url = served.url("/plaintext");
+    let connects = curl(["--write-out", " %{num_connects};", &url, &url, &url]);
+    assert_eq!(connects, "Hello, World! 1;Hello, World! 0;Hello, World! 0;");
+    served.stop();
+}
+
+#[test]
+fn bodies_come_back() {
+    if !is_installed("curl") {
+        return;
+    }
+    let served = plain();
+    let echo = served.url("/echo");
+    assert_eq!(curl(["--data-binary", "hello", &echo]), "hello");
+    let chunked = ["--header", "Transfer-Encoding: chunked"];
+    assert_eq!(
+        curl(chunked.into_iter().chain(["--data-binary", "hello", &echo])),
+        "hello"
+    );
+    // This much makes curl ask first.
+    let tree = TempTree::new();
+    let large = "0123456789".repeat(100_000);
+    let file = format!("@{}", tree.file("large", &large).display());
+    let expect = [
+        "--header",
+        "Expect: 100-continue",
+        "--expect100-timeout",
+        "20",
+    ];
+    for how in [&expect[..], &[&expect[..], &chunked[..]].concat()] {
+        let how = how.iter().copied();
+        assert!(curl(how.chain(["--data-binary", &file, &echo])) == large);
+    }
+    served.stop();
+}
+
+#[test]
+fn a_client_that_waits_is_told_to_continue_only_where_the_body_is_wanted() {
+    let served = plain();
+    let head = "Host: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    let mut stream = served.connect();
+    write!(stream, "POST /echo HTTP/1.1\r\n{head}").unwrap();
+    let mut asked = [0; 25];
+    stream.read_exact(&mut asked).unwrap();
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+    write!(
+        stream,
+        "helloGET /plaintext HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let text = rest(&mut stream);
+    assert!(text.contains("\r\n\r\nhelloHTTP/1.1 200 OK"), "{text}");
+
+    let text = served.exchange(format!("POST /plaintext HTTP/1.1\r\n{head}"));
+    assert!(text.starts_with("HTTP/1.1 405 "), "{text}");
+    assert!(text.contains("\r\nConnection: close\r\n"), "{text}");
+    served.stop();
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let served = plain();
+    let mut all = String::new();
+    for n in 0..1000 {
+        let body = format!("number {n}");
+        all += &format!(
+            "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        all += "GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n";
+    }
+    let text = served.exchange(all);
+    let bodies: Vec<_> = text
+        .split("HTTP/1.1 200 OK\r\n")
+        .skip(1)
+        .map(|part| part.split_once("\r\n\r\n").expect("a head").1)
+        .collect();
+    assert_eq!(bodies.len(), 2000);
+    for (n, pair) in bodies.chunks(2).enumerate() {
+        assert_eq!(pair, [&format!("number {n}"), "Hello, World!"]);
+    }
+    served.stop();
+}
+
+#[test]
+fn a_request_may_come_byte_by_byte() {
+    let served = plain();
+    let mut stream = served.connect();
+    stream.set_nodelay(true).unwrap();
+    let request = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\
+                   Connection: close\r\n\r\n3;a=b\r\nabc\r\n2\r\nde\r\n0\r\nTrailer: x\r\n\r\n";
+    for byte in request.bytes() {
+        stream.write_all(&[byte]).unwrap();
+    }
+    let text = rest(&mut stream);
+    assert!(text.ends_with("\r\n\r\nabcde"), "{text}");
+    served.stop();
+}
+
+#[test]
+fn old_clients_get_one_answer_unless_they_ask_for_more() {
+    let served = plain();
+    let request = "GET /plaintext HTTP/1.0\r\n\r\n";
+    let text = served.exchange(request.repeat(2));
+    assert_eq!(text.matches("Hello, World!").count(), 1, "{text}");
+    let request = "GET /plaintext HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n";
+    let text = served.exchange(request.repeat(2));
+    assert_eq!(text.matches("Hello, World!").count(), 2, "{text}");
+    assert_eq!(text.matches("Connection: keep-alive").count(), 2, "{text}");
+    served.stop();
+}
+
+#[test]
+fn files_are_served() {
+    if !is_installed("curl") {
+        return;
+    }
+    let (tree, served) = files();
+    let get = |path: &str| curl(["--include", "--path-as-is", &served.url(path)]);
+    for (path, kind, body) in [
+        ("/", "text/html; charset=utf-8", "<p>home</p>"),
+        ("/sub/", "text/html; charset=utf-8", "<p>sub</p>"),
+        ("/sub/data.json?x=1", "application/json", "{}"),
+        ("/a%20b.txt", "text/plain; charset=utf-8", "spaces"),
+        ("/./sub//data.json", "application/json", "{}"),
+        ("/empty.txt", "text/plain; charset=utf-8", ""),
+        ("/in.txt", "text/plain; charset=utf-8", "abcdefghij"),
+    ] {
+        let text = get(path);
+        let (line, headers, got) = response(&text);
+        assert_eq!((line, got), ("HTTP/1.1 200 OK", body), "{path}");
+        assert!(
+            headers.contains(&format!("Content-Type: {kind}")),
+            "{headers}"
+        );
+    }
+    let file = tree.join("got.bin");
+    curl([
+        "--output",
+        file.to_str().unwrap(),
+        &served.url("/large.bin"),
+    ]);
+    assert!(std::fs::read(&file).unwrap() == std::fs::read(tree.join("root/large.bin")).unwrap());
+
+    assert!(get("/none").starts_with("HTTP/1.1 404 "));
+    let text = get("/sub");
+    assert!(
+        text.starts_with("HTTP/1.1 301 ") && text.contains("Location: /sub/\r\n"),
+        "{text}"
+    );
+    let text = get("//sub");
+    assert!(text.contains("Location: /sub/\r\n"), "{text}");
+    served.stop();
+}
+
+#[test]
+fn parts_of_files_and_unchanged_files() {
+    if !is_installed("curl") {
+        return;
+    }
+    let (_tree, served) = files();
+    let url = served.url("/letters.txt");
+    for (range, status, body) in [
+        ("0-0", "206", "a"),
+        ("2-4", "206", "cde"),
+        ("8-", "206", "ij"),
+        ("8-99999999999999999999", "206", "ij"),
+        ("-3", "206", "hij"),
+        ("-99", "206", "abcdefghij"),
+        ("10-", "416", ""),
+        ("-0", "416", ""),
+        ("4-2", "200", "abcdefghij"),
+        ("1-2,4-5", "200", "abcdefghij"),
+    ] {
+        let text = curl([
+            "--include",
+            "--header",
+            &format!("Range: bytes={range}"),
+            &url,
+        ]);
+        let (line, _, got) = response(&text);
+        assert_eq!((&line[9..12], got), (status, body), "{range}");
+    }
+    let text = curl(["--head", &url]);
+    let modified = text
+        .lines()
+        .find(|l| l.starts_with("Last-Modified: "))
+        .unwrap();
+    let since = modified.replace("Last-Modified", "If-Modified-Since");
+    assert!(curl(["--include", "--header", &since, &url]).starts_with("HTTP/1.1 304 "));
+    let since = "If-Modified-Since: Mon, 01 Jan 1990 00:00:00 GMT";
+    assert!(curl(["--include", "--header", since, &url]).starts_with("HTTP/1.1 200 "));
+    served.stop();
+}
+
+#[test]
+fn nothing_beside_the_root_is_served() {
+    let (_tree, served) = files();
+    for path in [
+        "/../secret.txt",
+        "/..%2fsecret.txt",
+        "/%2e%2e/secret.txt",
+        "/%2E%2E%2Fsecret.txt",
+        "/sub/../../secret.txt",
+        "/sub/%2e%2e/%2e%2e/secret.txt",
+        "//../secret.txt",
+        "/.%2e/secret.txt",
+        "/out.txt",
+        "/%00",
+        "/letters.txt%00.html",
+        "/letters.txt/",
+        "/letters.txt/x",
+        "/%zz",
+        "/%",
+        "/%ff%fe",
+        "/etc/passwd",
+        "//etc/passwd",
+        "/%2fetc/passwd",
+    ] {
+        let text = served.exchange(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        assert!(text.starts_with("HTTP/1.1 404 "), "{path}: {text}");
+    }
+    served.stop();
+}
+
+#[test]
+fn sleepers_do_not_hold_each_other_up() {
+    if !is_installed("curl") {
+        return;
+    }
+    let served = plain();
+    let begin = Instant::now();
+    let all: Vec<_> = (0..8)
+        .map(|_| {
+            let url = served.url("/sleep?ms=300");
+            thread::spawn(move || curl([&*url]))
+        })
+        .collect();
+    for one in all {
+        assert_eq!(one.join().unwrap(), "That was a good sleep.\n");
+    }
+    let took = begin.elapsed();
+    assert!(took >= Duration::from_millis(300), "{took:?}");
+    assert!(took < Duration::from_millis(8 * 300), "{took:?}");
+    for bad in ["/sleep", "/sleep?ms=", "/sleep?ms=x", "/sleep?ms=60001"] {
+        assert!(curl(["--include", &served.url(bad)]).starts_with("HTTP/1.1 400 "));
+    }
+    served.stop();
+}
+
+#[test]
+fn a_shutdown_finishes_what_has_begun() {
+    let served = plain();
+    let mut idle = served.connect();
+    let mut used = served.connect();
+    write!(used, "GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut first = [0; 15];
+    used.read_exact(&mut first).unwrap();
+    let mut busy = served.connect();
+    write!(busy, "GET /sleep?ms=700 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    thread::sleep(Duration::from_millis(200));
+    served.ask_to_end();
+    // Idle ones end at once,
+    let begin = Instant::now();
+    assert_eq!(rest(&mut idle), "");
+    assert!(rest(&mut used).ends_with("Hello, World!"));
+    assert!(
+        begin.elapsed() < Duration::from_millis(450),
+        "{:?}",
+        begin.elapsed()
+    );
+    // the request is answered, and the client told that it was the last.
+    let text = rest(&mut busy);
+    assert!(text.contains("Connection: close\r\n"), "{text}");
+    assert!(text.ends_with("That was a good sleep.\n"), "{text}");
+    let addr = served.addr;
+    assert_eq!(served.ended().cut, 0);
+    assert!(
+        std::net::TcpStream::connect(addr).is_err(),
+        "it still listens"
+    );
+}
+
+#[test]
+fn a_shutdown_waits_no_longer_than_its_grace() {
+    let served = Served::http(Options {
+        grace: Duration::from_millis(200),
+        ..Options::default()
+    });
+    let mut slow = served.connect();
+    write!(
+        slow,
+        "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+    )
+    .unwrap();
+    thread::sleep(Duration::from_millis(100));
+    let begin = Instant::now();
+    assert_eq!(served.stop().cut, 1);
+    assert!(
+        begin.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert_eq!(rest(&mut slow), "");
+}
+
+#[test]
+fn wrk_finds_no_error() {
+    if !is_installed("wrk") {
+        return;
+    }
+    let served = plain();
+    let url = served.url("/plaintext");
+    let out = common::run_command(Command::new("wrk").args([
+        "--threads=2",
+        "--connections=64",
+        "--duration=2s",
+        &url,
+    ]))
+    .expect_code(0)
+    .stdout;
+    assert!(
+        !out.contains("Socket errors") && !out.contains("Non-2xx"),
+        "{out}"
+    );
+    let requests = out
+        .lines()
+        .find_map(|l| l.trim().split_once(" requests in "));
+    let requests: u64 = requests.expect("a count").0.parse().expect("a number");
+    assert!(requests > 1000, "{out}");
+    assert_eq!(served.stop().cut, 0);
+}

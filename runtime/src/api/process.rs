@@ -1,0 +1,356 @@
+//! Children of the process, whose pipes and whose end are waited for as goroutines wait.
+//!
+//! A child's end is waited for by a pidfd (Linux 5.3), so no signal handler is needed and nobody else's
+//! children are touched.
+
+use crate::api::calls::{blocking, blocking_quietly};
+use crate::api::io::Registered;
+use crate::api::join::current;
+use crate::api::scope::scope;
+use std::ffi::OsStr;
+use std::io::{self, IoSlice, IoSliceMut, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::path::Path;
+use std::process as std_process;
+
+#[doc(no_inline)]
+pub use std::process::{ExitStatus, Output, Stdio};
+
+/// A process to be started: `std::process::Command`, whose child's pipes and end park a goroutine, or
+/// block a plain thread.
+///
+/// What is not here is done with [`Command::as_std_mut`].
+///
+/// ```
+/// use runtime::process::{Command, Stdio};
+/// use std::io::{Read, Write};
+///
+/// let rt = runtime::start(1);
+/// rt.run(|| {
+///     let output = Command::new("echo").arg("hello").output()?;
+///     assert_eq!(output.stdout, b"hello\n");
+///
+///     let mut cat = Command::new("cat")
+///         .stdin(Stdio::piped())
+///         .stdout(Stdio::piped())
+///         .spawn()?;
+///     cat.stdin.take().unwrap().write_all(b"there and back")?;
+///     let mut text = String::new();
+///     cat.stdout.take().unwrap().read_to_string(&mut text)?;
+///     assert_eq!(text, "there and back");
+///     assert!(cat.wait()?.success());
+///     Ok::<(), std::io::Error>(())
+/// })
+/// # .unwrap();
+/// ```
+#[derive(Debug)]
+pub struct Command {
+    inner: std_process::Command,
+    /// Whether something was said of standard input, output and error.
+    said: [bool; 3],
+}
+
+impl Command {
+    /// A process of this program, by name or path.
+    pub fn new(program: impl AsRef<OsStr>) -> Command {
+        Command {
+            inner: std_process::Command::new(program),
+            said: [false; 3],
+        }
+    }
+
+    /// Adds an argument.
+    pub fn arg(&mut self, arg: impl AsRef<OsStr>) -> &mut Command {
+        self.inner.arg(arg);
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args(&mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> &mut Command {
+        self.inner.args(args);
+        self
+    }
+
+    /// Sets a variable of the environment.
+    pub fn env(&mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> &mut Command {
+        self.inner.env(key, value);
+        self
+    }
+
+    /// Sets variables of the environment.
+    pub fn envs<K: AsRef<OsStr>, V: AsRef<OsStr>>(
+        &mut self,
+        vars: impl IntoIterator<Item = (K, V)>,
+    ) -> &mut Command {
+        self.inner.envs(vars);
+        self
+    }
+
+    /// Removes a variable of the environment.
+    pub fn env_remove(&mut self, key: impl AsRef<OsStr>) -> &mut Command {
+        self.inner.env_remove(key);
+        self
+    }
+
+    /// Starts with an empty environment.
+    pub fn env_clear(&mut self) -> &mut Command {
+        self.inner.env_clear();
+        self
+    }
+
+    /// The directory in which it starts.
+    pub fn current_dir(&mut self, dir: impl AsRef<Path>) -> &mut Command {
+        self.inner.current_dir(dir);
+        self
+    }
+
+    /// Its standard input; inherited if nothing is said, but null for [`Command::output`].
+    pub fn stdin(&mut self, stdin: impl Into<Stdio>) -> &mut Command {
+        self.inner.stdin(stdin);
+        self.said[0] = true;
+        self
+    }
+
+    /// Its standard output; inherited if nothing is said, but piped for [`Command::output`].
+    pub fn stdout(&mut self, stdout: impl Into<Stdio>) -> &mut Command {
+        self.inner.stdout(stdout);
+        self.said[1] = true;
+        self
+    }
+
+    /// Its standard error; inherited if nothing is said, but piped for [`Command::output`].
+    pub fn stderr(&mut self, stderr: impl Into<Stdio>) -> &mut Command {
+        self.inner.stderr(stderr);
+        self.said[2] = true;
+        self
+    }
+
+    /// The command as std has it, for what is not here. (Standard input, output and error are set by the
+    /// methods of this type: [`Command::output`] takes them for not set otherwise.)
+    pub fn as_std_mut(&mut self) -> &mut std_process::Command {
+        &mut self.inner
+    }
+
+    /// Starts the process.
+    ///
+    /// # Errors
+    /// If there is no such program, or the system gives no process or no pipes.
+    pub fn spawn(&mut self) -> io::Result<Child> {
+        // Some milliseconds, until the child has executed the program.
+        let mut child = blocking(|| self.inner.spawn())?;
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        Ok(Child {
+            stdin: pipes.0.map(|p| ChildStdin::new(p.into())).transpose()?,
+            stdout: pipes.1.map(|p| ChildStdout::new(p.into())).transpose()?,
+            stderr: pipes.2.map(|p| ChildStderr::new(p.into())).transpose()?,
+            inner: child,
+        })
+    }
+
+    /// Starts the process, and waits until it has ended.
+    ///
+    /// # Errors
+    /// As [`Command::spawn`].
+    pub fn status(&mut self) -> io::Result<ExitStatus> {
+        self.spawn()?.wait()
+    }
+
+    /// Starts the process, waits until it has ended, and returns what it wrote.
+    ///
+    /// # Errors
+    /// As [`Command::spawn`].
+    pub fn output(&mut self) -> io::Result<Output> {
+        // As std does it.
+        let [stdin, stdout, stderr] = self.said;
+        if !stdin {
+            self.inner.stdin(Stdio::null());
+        }
+        if !stdout {
+            self.inner.stdout(Stdio::piped());
+        }
+        if !stderr {
+            self.inner.stderr(Stdio::piped());
+        }
+        self.spawn()?.wait_with_output()
+    }
+}
+
+/// A process that was started. Dropping it neither ends it nor waits for it, as in std.
+#[derive(Debug)]
+pub struct Child {
+    inner: std_process::Child,
+    /// Writes to its standard input, if that is piped.
+    pub stdin: Option<ChildStdin>,
+    /// Reads from its standard output, if that is piped.
+    pub stdout: Option<ChildStdout>,
+    /// Reads from its standard error, if that is piped.
+    pub stderr: Option<ChildStderr>,
+}
+
+impl Child {
+    /// The system's number of the process.
+    pub fn id(&self) -> u32 {
+        self.inner.id()
+    }
+
+    /// Kills it (`SIGKILL`), if it has not ended.
+    ///
+    /// # Errors
+    /// If it may not be killed by this process any more.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.inner.kill()
+    }
+
+    /// How it has ended, if it has.
+    ///
+    /// # Errors
+    /// If somebody else has waited for it.
+    pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.inner.try_wait()
+    }
+
+    /// Closes its standard input, and waits until it has ended. A wait that is cut short (by a `timeout`,
+    /// say) can be repeated.
+    ///
+    /// # Errors
+    /// If somebody else has waited for it.
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        drop(self.stdin.take());
+        if let Some(status) = self.inner.try_wait()? {
+            return Ok(status);
+        }
+        match pidfd(self.inner.id()).and_then(Registered::new) {
+            Ok(pidfd) => pidfd.readable()?,
+            // No pidfd can be had: the thread waits, and the P goes to others.
+            Err(_) => return blocking_quietly(|| self.inner.wait()),
+        }
+        self.inner.wait() // it has ended
+    }
+
+    /// Waits until it has ended, and returns what it wrote to those outputs that are piped.
+    ///
+    /// # Errors
+    /// As [`Child::wait`], and those of reading.
+    pub fn wait_with_output(mut self) -> io::Result<Output> {
+        drop(self.stdin.take());
+        let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
+        let (stdout, stderr) = match (stdout, stderr) {
+            (Some(out), Some(err)) if current().is_some() => scope(|s| {
+                let err = s.spawn(|| read(Some(err)));
+                (
+                    read(Some(out)),
+                    err.join()
+                        .unwrap_or_else(|e| Err(io::Error::other(e.to_string()))),
+                )
+            }),
+            (Some(out), Some(err)) => std::thread::scope(|s| {
+                let err = s.spawn(|| read(Some(err)));
+                let panicked = |_| Err(io::Error::other("the reader of standard error panicked"));
+                (read(Some(out)), err.join().unwrap_or_else(panicked))
+            }),
+            (out, err) => (read(out), read(err)),
+        };
+        Ok(Output {
+            stdout: stdout?,
+            stderr: stderr?,
+            status: self.wait()?,
+        })
+    }
+}
+
+fn read(pipe: Option<impl Read>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        pipe.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+/// A descriptor that is readable when the child, which was not waited for yet, has ended.
+fn pidfd(child: u32) -> io::Result<OwnedFd> {
+    // SAFETY: no preconditions. (The number is the child's as long as nobody has waited for it.)
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, child, 0) };
+    match fd {
+        -1 => Err(io::Error::last_os_error()),
+        // SAFETY: a new descriptor, that nobody else has.
+        fd => Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) }),
+    }
+}
+
+macro_rules! pipes {
+    ($($(#[$doc:meta])* $name:ident: $pipe:ty,)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name(Registered<$pipe>);
+
+        impl $name {
+            fn new(fd: OwnedFd) -> io::Result<$name> {
+                Registered::new(fd.into()).map($name)
+            }
+        }
+
+        impl AsFd for $name {
+            fn as_fd(&self) -> BorrowedFd<'_> {
+                self.0.as_fd()
+            }
+        }
+
+        impl From<$name> for OwnedFd {
+            fn from(pipe: $name) -> OwnedFd {
+                pipe.0.into_inner().into()
+            }
+        }
+
+        /// For another child.
+        impl From<$name> for Stdio {
+            fn from(pipe: $name) -> Stdio {
+                OwnedFd::from(pipe).into()
+            }
+        }
+    )*};
+}
+
+pipes! {
+    /// The pipe to a child's standard input.
+    ChildStdin: PipeWriter,
+    /// The pipe from a child's standard output.
+    ChildStdout: PipeReader,
+    /// The pipe from a child's standard error.
+    ChildStderr: PipeReader,
+}
+
+macro_rules! reads {
+    ($($name:ty),*) => {$(
+        impl Read for $name {
+            fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+                self.0.read(buf)
+            }
+
+            fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+                self.0.read_vectored(bufs)
+            }
+        }
+    )*};
+}
+
+reads!(ChildStdout, ChildStderr);
+
+macro_rules! writes {
+    ($($name:ty),*) => {$(
+        impl Write for $name {
+            fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+                (&self.0).write(buf)
+            }
+
+            fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+                (&self.0).write_vectored(bufs)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+    )*};
+}
+
+writes!(ChildStdin, &ChildStdin);
