@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 
 use runtime::go;
 use runtime::net::TcpListener;
+use runtime::net::UnixListener;
 
 use super::super::http;
 use super::super::service::{self, Address, Service};
@@ -25,7 +26,14 @@ pub(crate) fn serve(service: Service, procs: usize, address: &Address) -> io::Re
                     go!(move || connection(service, &mut stream));
                 }
             }
-            Address::Unix(_) => todo!(),
+            Address::Unix(path) => {
+                let listener = UnixListener::bind(path)?;
+                service::announce(path.display())?;
+                for stream in listener.incoming() {
+                    let mut stream = stream?;
+                    go!(move || connection(service, &mut stream));
+                }
+            }
         }
         Ok(())
     })
