@@ -1,13 +1,14 @@
 //! Servers on this runtime: a goroutine for each connection, which reads and writes as if it were
-//! alone.
+//! alone. HTTP is that of the examples.
 
 use std::io::{self, Read, Write};
 
+use channels::never;
+use examples::httpd;
 use runtime::go;
 use runtime::net::TcpListener;
 use runtime::net::UnixListener;
 
-use super::super::http;
 use super::super::service::{self, Address, Service};
 
 pub(crate) fn serve(service: Service, procs: usize, address: &Address) -> io::Result<()> {
@@ -20,6 +21,10 @@ pub(crate) fn serve(service: Service, procs: usize, address: &Address) -> io::Re
             Address::Tcp(address) => {
                 let listener = TcpListener::bind(address)?;
                 service::announce(listener.local_addr()?)?;
+                if service == Service::Http {
+                    httpd::serve(&listener, &never(), httpd::Options::default())?;
+                    return Ok(());
+                }
                 for stream in listener.incoming() {
                     let mut stream = stream?;
                     stream.set_nodelay(true)?;
@@ -45,26 +50,6 @@ fn connection(service: Service, stream: &mut (impl Read + Write)) {
         Service::Echo | Service::EchoHog => service::echo(stream),
         Service::Sink => service::sink(stream),
         Service::Answer => service::answer(stream),
-        Service::Http => answer_requests(stream),
+        Service::Http => Err(io::Error::other("the examples have a server of their own")),
     };
-}
-
-/// One read and one write for a request (or for all that have come at once).
-fn answer_requests(stream: &mut (impl Read + Write)) -> io::Result<()> {
-    let mut input = [0; http::BUFFER];
-    let mut filled = 0;
-    let mut output = Vec::with_capacity(http::BUFFER);
-    loop {
-        match stream.read(&mut input[filled..])? {
-            0 => return Ok(()),
-            n => filled += n,
-        }
-        let consumed = http::answer(&input[..filled], &mut output)?;
-        input.copy_within(consumed..filled, 0);
-        filled -= consumed;
-        if !output.is_empty() {
-            stream.write_all(&output)?;
-            output.clear();
-        }
-    }
 }
