@@ -79,7 +79,14 @@ func main() {
 	name := flag.String("workload", "", "the workload's name")
 	size := flag.Int("size", 1, "the size of one pass")
 	minTime := flag.Int("min-time-ms", 0, "how long the passes last at least")
+	service := flag.String("serve", "", "be a server of this kind, and measure nothing")
+	address := flag.String("address", "127.0.0.1:0", "where the server listens")
 	flag.Parse()
+
+	if *service != "" {
+		fmt.Fprintln(os.Stderr, serve(*service, *address))
+		os.Exit(1)
+	}
 
 	if *name == "parked_memory" {
 		parkedMemory(memoryWarmUp)

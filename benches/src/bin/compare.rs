@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use benches::compare::{self, Options};
 use benches::peers::Peer;
+use benches::peers::service::{Address, Service};
 use clap::{Args, Parser, Subcommand};
 
 /// The same workloads on weft, Go, tokio, may and crossbeam-channel: medians, ratios, goals.
@@ -31,7 +32,7 @@ struct Arguments {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "weft,go,tokio,may,crossbeam"
+        default_value = "weft,go,tokio,may,crossbeam,floor"
     )]
     peers: Vec<Peer>,
 
@@ -53,6 +54,9 @@ enum Command {
     /// One measurement of one Rust peer: what the program starts itself for.
     #[command(hide = true)]
     Child(Child),
+    /// The server of one Rust peer: what such a measurement of servers starts in turn.
+    #[command(hide = true)]
+    Serve(Serve),
 }
 
 #[derive(Args)]
@@ -67,6 +71,20 @@ struct Child {
     size: usize,
     #[arg(long)]
     min_time_ms: u64,
+    #[arg(long)]
+    go: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Serve {
+    #[arg(long, value_enum)]
+    peer: Peer,
+    #[arg(long, value_enum)]
+    service: Service,
+    #[arg(long)]
+    procs: usize,
+    #[arg(long)]
+    address: Address,
 }
 
 fn positive(text: &str) -> Result<usize, String> {
@@ -78,14 +96,21 @@ fn positive(text: &str) -> Result<usize, String> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Some(Command::Child(child)) = arguments.command {
-        return compare::child(
-            child.peer,
-            &child.workload,
-            child.procs,
-            child.size,
-            child.min_time_ms,
-        );
+    match arguments.command {
+        Some(Command::Child(child)) => {
+            return compare::child(
+                child.peer,
+                &child.workload,
+                child.procs,
+                child.size,
+                child.min_time_ms,
+                child.go,
+            );
+        }
+        Some(Command::Serve(serve)) => {
+            return compare::serve(serve.peer, serve.service, serve.procs, &serve.address);
+        }
+        None => {}
     }
     if arguments.list {
         print!("{}", compare::list());

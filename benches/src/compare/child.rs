@@ -36,14 +36,18 @@ pub fn format_result(measurement: &Measurement) -> String {
         Unit::NsPerOp => "ns_per_op",
         Unit::BytesPerGoroutine => "bytes_per_goroutine",
         Unit::MedianNs => "median_ns",
+        Unit::P99Ns => "row_p99_ns",
     };
-    let p99 = match measurement.p99 {
-        Some(p99) => format!(" p99_ns={p99:.4}"),
+    let percentile = |key: &str, value: Option<f64>| match value {
+        Some(value) => format!(" {key}={value:.4}"),
         None => String::new(),
     };
     format!(
-        "{MARK} {key}={:.4}{p99} ops={}",
-        measurement.value, measurement.ops
+        "{MARK} {key}={:.4}{}{} ops={}",
+        measurement.value,
+        percentile("p50_ns", measurement.p50),
+        percentile("p99_ns", measurement.p99),
+        measurement.ops
     )
 }
 
@@ -57,7 +61,7 @@ fn parse_line(line: &str) -> Option<Measurement> {
     if words.next() != Some(MARK) {
         return None;
     }
-    let (mut value, mut p99, mut ops) = (None, None, None);
+    let (mut value, mut p50, mut p99, mut ops) = (None, None, None, None);
     for word in words {
         match word.split_once('=')? {
             ("ns_per_op", number) => value = Some((Unit::NsPerOp, number.parse().ok()?)),
@@ -65,6 +69,8 @@ fn parse_line(line: &str) -> Option<Measurement> {
                 value = Some((Unit::BytesPerGoroutine, number.parse().ok()?));
             }
             ("median_ns", number) => value = Some((Unit::MedianNs, number.parse().ok()?)),
+            ("row_p99_ns", number) => value = Some((Unit::P99Ns, number.parse().ok()?)),
+            ("p50_ns", number) => p50 = Some(number.parse().ok()?),
             ("p99_ns", number) => p99 = Some(number.parse().ok()?),
             ("ops", number) => ops = Some(number.parse().ok()?),
             _ => {}
@@ -72,12 +78,13 @@ fn parse_line(line: &str) -> Option<Measurement> {
     }
     let (unit, value): (Unit, f64) = value?;
     let is_sane = |number: f64| number.is_finite() && number >= 0.0;
-    if !is_sane(value) || !p99.is_none_or(is_sane) {
+    if !is_sane(value) || ![p50, p99].into_iter().flatten().all(is_sane) {
         return None;
     }
     Some(Measurement {
         unit,
         value,
+        p50,
         p99,
         ops: ops?,
     })
@@ -231,11 +238,17 @@ mod tests {
 
     #[test]
     fn a_result_survives_the_line_it_travels_in() {
-        for unit in [Unit::NsPerOp, Unit::BytesPerGoroutine, Unit::MedianNs] {
-            for p99 in [None, Some(80.25)] {
+        for unit in [
+            Unit::NsPerOp,
+            Unit::BytesPerGoroutine,
+            Unit::MedianNs,
+            Unit::P99Ns,
+        ] {
+            for (p50, p99) in [(None, None), (None, Some(80.25)), (Some(9.5), Some(80.25))] {
                 let sent = Measurement {
                     unit,
                     value: 12.5,
+                    p50,
                     p99,
                     ops: 2_000_000,
                 };
@@ -250,6 +263,7 @@ mod tests {
         let expected = Measurement {
             unit: Unit::NsPerOp,
             value: 61.25,
+            p50: None,
             p99: None,
             ops: 10,
         };
@@ -281,6 +295,7 @@ mod tests {
         let expected = Measurement {
             unit: Unit::NsPerOp,
             value: 5.0,
+            p50: None,
             p99: None,
             ops: 7,
         };

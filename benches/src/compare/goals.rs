@@ -28,6 +28,13 @@ pub enum Target {
     },
     /// Weft's own number is at most this.
     AtMost(f64),
+    /// Weft's own number is at most `times` that of another row at the same number of Ps.
+    AtMostTimes {
+        /// The other row.
+        row: &'static str,
+        /// How many times.
+        times: f64,
+    },
 }
 
 const fn go(workload: &'static str, ratio: f64) -> Goal {
@@ -44,6 +51,17 @@ const fn not_behind(peer: Peer) -> Goal {
     Goal {
         workload: None,
         target: Target::Ratio { peer, ratio: 1.0 },
+    }
+}
+
+/// Within 10 % of it.
+const fn near_floor(workload: &'static str) -> Goal {
+    Goal {
+        workload: Some(workload),
+        target: Target::Ratio {
+            peer: Peer::Floor,
+            ratio: 0.91,
+        },
     }
 }
 
@@ -83,6 +101,27 @@ pub const GOALS: &[Goal] = &[
     go("rwlock_read_mostly", 1.0),
     go("timer_start_stop", 2.0),
     go("timer_lateness_load", 1.0),
+    go("tcp_echo_1", 1.3),
+    go("tcp_echo_100", 1.3),
+    go("tcp_echo_1000", 1.3),
+    go("unix_echo_1", 1.3),
+    go("unix_echo_100", 1.3),
+    go("http_keepalive_64", 1.3),
+    go("http_keepalive_1000", 1.3),
+    near_floor("tcp_echo_1"),
+    near_floor("tcp_echo_100"),
+    near_floor("tcp_echo_1000"),
+    near_floor("unix_echo_1"),
+    near_floor("unix_echo_100"),
+    near_floor("http_keepalive_64"),
+    near_floor("http_keepalive_1000"),
+    Goal {
+        workload: Some("echo_p99_hog"),
+        target: Target::AtMostTimes {
+            row: "echo_p99",
+            times: 3.0,
+        },
+    },
     not_behind(Peer::Tokio),
     not_behind(Peer::May),
     not_behind(Peer::Crossbeam),
@@ -120,7 +159,7 @@ pub struct Measured {
     pub workload: &'static str,
     /// The number of Ps.
     pub procs: usize,
-    /// The ratio, or the number itself for [`Target::AtMost`]; `None` if weft did not finish.
+    /// The ratio (or how many times the other row), or the number itself for [`Target::AtMost`]; `None` if weft did not finish.
     pub value: Option<f64>,
     /// Whether this row reaches the goal.
     pub reached: bool,
@@ -137,7 +176,7 @@ fn outcome(goal: Goal, rows: &[Row]) -> Outcome {
         None => row.unit.is_time(),
     });
     let measured: Vec<Measured> = concerned
-        .filter_map(|row| measured(goal.target, row))
+        .filter_map(|row| measured(goal.target, row, rows))
         .collect();
     let verdict = if measured.is_empty() {
         Verdict::NotMeasured
@@ -153,12 +192,20 @@ fn outcome(goal: Goal, rows: &[Row]) -> Outcome {
     }
 }
 
-fn measured(target: Target, row: &Row) -> Option<Measured> {
+fn measured(target: Target, row: &Row, rows: &[Row]) -> Option<Measured> {
     let weft = row
         .cell(Peer::Weft)
         .filter(|cell| cell.status != Status::Absent)?;
     let (value, reached) = match target {
         Target::AtMost(most) => (weft.median, weft.median.is_some_and(|value| value <= most)),
+        Target::AtMostTimes { row: name, times } => {
+            let base = rows
+                .iter()
+                .find(|base| base.workload == name && base.procs == row.procs)?;
+            let base = base.cell(Peer::Weft)?.median?;
+            let value = weft.median.map(|value| value / base);
+            (value, value.is_some_and(|value| value <= times))
+        }
         Target::Ratio { peer, ratio } => {
             // A peer without a number says nothing; weft without one has missed the goal.
             let cell = row.cell(peer)?;
@@ -235,6 +282,21 @@ mod tests {
         let slow = row("sleep_50us_idle", 2, &[(Weft, 150_001.0)]);
         assert_eq!(verdict(std::slice::from_ref(&fast), at), Verdict::Reached);
         assert_eq!(verdict(&[fast, slow], at), Verdict::Missed);
+    }
+
+    #[test]
+    fn a_row_is_held_against_another_at_the_same_number_of_procs() {
+        let at = GOALS
+            .iter()
+            .position(|goal| goal.workload == Some("echo_p99_hog"))
+            .unwrap();
+        let base = row("echo_p99", 1, &[(Weft, 100.0)]);
+        let good = row("echo_p99_hog", 1, &[(Weft, 300.0)]);
+        let bad = row("echo_p99_hog", 1, &[(Weft, 301.0)]);
+        let other = row("echo_p99_hog", 2, &[(Weft, 301.0)]);
+        assert_eq!(verdict(&[base.clone(), good], at), Verdict::Reached);
+        assert_eq!(verdict(&[base.clone(), bad], at), Verdict::Missed);
+        assert_eq!(verdict(&[base, other], at), Verdict::NotMeasured);
     }
 
     #[test]

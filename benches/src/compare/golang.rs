@@ -15,6 +15,7 @@ const FILES: &[(&str, &str)] = &[
     ("select.go", include_str!("../../go/select.go")),
     ("locks.go", include_str!("../../go/locks.go")),
     ("timers.go", include_str!("../../go/timers.go")),
+    ("net.go", include_str!("../../go/net.go")),
 ];
 
 /// The first build of a fresh toolchain compiles Go's standard library.

@@ -23,10 +23,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::load::{self, Task, wrk};
+use crate::peers::service::{self, Address, Service};
 use crate::peers::{self, Peer};
 use report::{PeerVersion, Report, Setup};
 use run::{Plan, Programs};
-use workloads::Workload;
+use workloads::{Kind, Traffic, Workload};
 
 /// What the command line asks for.
 #[derive(Clone, Debug)]
@@ -64,7 +66,7 @@ pub fn run(options: &Options) -> ExitCode {
 }
 
 fn measure(options: &Options) -> Result<Report, String> {
-    let workloads = workloads::select(&options.only);
+    let mut workloads = workloads::select(&options.only);
     if workloads.is_empty() {
         return Err(format!(
             "no workload is named like {}",
@@ -79,6 +81,12 @@ fn measure(options: &Options) -> Result<Report, String> {
 
     let mut peers = ordered(&options.peers);
     let mut notes = Vec::new();
+    let is_http = |workload: &Workload| matches!(workload.kind, Kind::Net(Traffic::Http { .. }));
+    if workloads.iter().any(|workload| is_http(workload)) && !wrk::is_there() {
+        workloads.retain(|workload| !is_http(workload));
+        eprintln!("compare: {}", wrk::HOW_TO_GET_WRK);
+        notes.push(wrk::HOW_TO_GET_WRK.to_owned());
+    }
     let go = match golang_peer(&peers) {
         Ok(go) => go,
         Err(reason) => {
@@ -165,7 +173,7 @@ fn locked_version(peer: Peer) -> Option<String> {
         Peer::Tokio => "tokio",
         Peer::May => "may",
         Peer::Crossbeam => "crossbeam-channel",
-        Peer::Go => return None,
+        Peer::Go | Peer::Floor => return None,
     };
     let version = version_in(LOCK, package)?;
     Some(format!("{package} {version}"))
@@ -203,18 +211,49 @@ pub fn list() -> String {
     text
 }
 
-/// One measurement of a Rust peer, in the process that was started for it.
-pub fn child(peer: Peer, name: &str, procs: usize, size: usize, min_time_ms: u64) -> ExitCode {
+/// One measurement, in the process that was started for it: of a Rust peer, or of any peer's server
+/// (for which `go` is Go's program).
+pub fn child(
+    peer: Peer,
+    name: &str,
+    procs: usize,
+    size: usize,
+    min_time_ms: u64,
+    go: Option<PathBuf>,
+) -> ExitCode {
     let Some(workload) = Workload::named(name) else {
         eprintln!("there is no workload {name}");
         return ExitCode::FAILURE;
     };
     let min_time = Duration::from_millis(min_time_ms);
-    match peers::run(peer, workload.kind, procs, size, min_time) {
+    let measured = match workload.kind {
+        Kind::Net(traffic) => load::run(&Task {
+            traffic,
+            peer,
+            procs,
+            size,
+            min_time,
+            go,
+        }),
+        kind => peers::run(peer, kind, procs, size, min_time),
+    };
+    match measured {
         Ok(measurement) => {
             println!("{}", child::format_result(&measurement));
             ExitCode::SUCCESS
         }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves as a Rust peer, in the process that was started for it.
+pub fn serve(peer: Peer, service: Service, procs: usize, address: &Address) -> ExitCode {
+    load::raise_file_limit();
+    match service::serve(peer, service, procs, address) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE

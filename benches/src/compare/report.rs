@@ -91,6 +91,9 @@ pub struct Cell {
     pub status: Status,
     /// The median of the rounds.
     pub median: Option<f64>,
+    /// The median of the rounds' medians, where single operations were looked at and the row is
+    /// something else.
+    pub p50: Option<f64>,
     /// The median of the rounds' 99th percentiles, where single operations were looked at.
     pub p99: Option<f64>,
     /// This peer's median / weft's: above 1 weft is ahead. `None` for weft itself.
@@ -124,6 +127,7 @@ impl Cell {
             peer,
             status: Status::Absent,
             median: None,
+            p50: None,
             p99: None,
             ratio: None,
             weft_loses: false,
@@ -140,11 +144,12 @@ impl Cell {
             status: Status::Failed,
             ..Cell::absent(peer)
         };
-        let mut p99 = Vec::new();
+        let (mut p50, mut p99) = (Vec::new(), Vec::new());
         for sample in samples {
             match sample {
                 Sample::Measured(measurement) => {
                     cell.samples.push(measurement.value);
+                    p50.extend(measurement.p50);
                     p99.extend(measurement.p99);
                 }
                 Sample::Timeout => cell.errors.push("timeout".to_owned()),
@@ -152,6 +157,7 @@ impl Cell {
             }
         }
         cell.median = median(&cell.samples);
+        cell.p50 = median(&p50);
         cell.p99 = median(&p99);
         if cell.median.is_some() {
             cell.status = Status::Measured;
@@ -208,7 +214,8 @@ impl Row {
                 (Some(peer), Some(weft)) if weft > 0.0 => Some(peer / weft),
                 _ => None,
             };
-            cell.weft_loses = cell.median.is_some()
+            cell.weft_loses = cell.peer != Peer::Floor
+                && cell.median.is_some()
                 && weft.status != Status::Absent
                 && cell.ratio.is_none_or(|ratio| ratio < 1.0);
         }
@@ -247,7 +254,7 @@ fn totals(rows: &[Row]) -> Totals {
                 totals.weft_without_a_number += 1;
             }
             _ if cell.weft_loses => totals.losses += 1,
-            _ if cell.ratio.is_some() => totals.wins += 1,
+            _ if cell.ratio.is_some() && cell.peer != Peer::Floor => totals.wins += 1,
             _ => {}
         }
     }
@@ -266,6 +273,7 @@ pub(super) mod tests {
         Sample::Measured(Measurement {
             unit: workload.unit(),
             value,
+            p50: None,
             p99: match workload.unit() {
                 Unit::MedianNs => Some(10.0 * value),
                 _ => None,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::child::{self, Sample};
 use super::report::Row;
-use super::workloads::Workload;
+use super::workloads::{Kind, Workload};
 use crate::peers::Peer;
 
 /// When a child is killed.
@@ -17,6 +17,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// How long the measured passes of a child last at least, in sum.
 const MIN_TIME: Duration = Duration::from_millis(250);
+
+/// The same of a server under load, which has two processes to agree with.
+const MIN_TIME_NET: Duration = Duration::from_secs(1);
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -63,11 +66,16 @@ impl Job {
 
     /// The child that makes this measurement.
     fn command(&self, programs: &Programs<'_>) -> Option<Command> {
-        let min_time = if self.quick { Duration::ZERO } else { MIN_TIME };
+        let net = matches!(self.workload.kind, Kind::Net(_));
+        let min_time = match (self.quick, net) {
+            (true, _) => Duration::ZERO,
+            (false, false) => MIN_TIME,
+            (false, true) => MIN_TIME_NET,
+        };
         let min_time_ms = min_time.as_millis().to_string();
         let size = self.size.to_string();
         let mut command;
-        if self.peer == Peer::Go {
+        if self.peer == Peer::Go && !net {
             command = Command::new(programs.go?);
             command.args(["-workload", self.workload.name, "-size", &size]);
             command.args(["-min-time-ms", &min_time_ms]);
@@ -85,6 +93,9 @@ impl Job {
             ]);
             command.args(["--procs", &self.procs.to_string(), "--size", &size]);
             command.args(["--min-time-ms", &min_time_ms]);
+            if let Some(go) = programs.go.filter(|_| net) {
+                command.arg("--go").arg(go);
+            }
             command.env("RUST_BACKTRACE", "0");
         }
         Some(command)
@@ -216,6 +227,7 @@ mod tests {
         Sample::Measured(Measurement {
             unit: job.workload.unit(),
             value,
+            p50: None,
             p99: None,
             ops: 1,
         })

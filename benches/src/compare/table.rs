@@ -37,6 +37,7 @@ fn grid(report: &Report) -> String {
             Unit::NsPerOp => row.workload.to_owned(),
             Unit::BytesPerGoroutine => format!("{} (bytes)", row.workload),
             Unit::MedianNs => format!("{} (median)", row.workload),
+            Unit::P99Ns => format!("{} (99 %)", row.workload),
         };
         let mut line = vec![name, row.procs.to_string()];
         line.extend(
@@ -165,9 +166,14 @@ fn legend(text: &mut String, report: &Report) {
 
 /// What the rows of medians keep quiet about.
 fn percentiles(text: &mut String, rows: &[Row]) {
-    let mut heading = "\n99 % of the single operations took at most, ns:\n";
+    let mut heading = "\n99 % (and half) of the single operations took at most, ns:\n";
     for row in rows {
-        let told = |cell: &Cell| Some(format!("{} {}", cell.peer.name(), number(cell.p99?)));
+        let told = |cell: &Cell| {
+            let half = cell
+                .p50
+                .map_or(String::new(), |p50| format!(" ({})", number(p50)));
+            Some(format!("{} {}{half}", cell.peer.name(), number(cell.p99?)))
+        };
         let told: Vec<String> = row.cells.iter().filter_map(told).collect();
         if !told.is_empty() {
             text.push_str(std::mem::take(&mut heading));
@@ -249,6 +255,12 @@ pub fn goal(goal: &Goal) -> String {
             format!("nothing that is timed behind {}", peer.name())
         }
         (Some(name), Target::AtMost(most)) => format!("{name} at most {most} {}", counted(name)),
+        (Some(name), Target::AtMostTimes { row, times }) => {
+            format!("{name} at most {times}x {row}")
+        }
+        (None, Target::AtMostTimes { row, times }) => {
+            format!("everything that is timed at most {times}x {row}")
+        }
         (None, Target::AtMost(number)) => format!("everything that is timed at most {number} ns"),
     }
 }
@@ -256,14 +268,14 @@ pub fn goal(goal: &Goal) -> String {
 fn counted(workload: &str) -> &'static str {
     match Workload::named(workload).map(Workload::unit) {
         Some(Unit::BytesPerGoroutine) => "bytes",
-        Some(Unit::NsPerOp | Unit::MedianNs) | None => "ns",
+        Some(Unit::NsPerOp | Unit::MedianNs | Unit::P99Ns) | None => "ns",
     }
 }
 
 fn told(goal: &Goal, row: &Measured) -> String {
     let value = match (row.value, goal.target) {
         (None, _) => "no number".to_owned(),
-        (Some(ratio), Target::Ratio { .. }) => format!("{ratio:.2}x"),
+        (Some(ratio), Target::Ratio { .. } | Target::AtMostTimes { .. }) => format!("{ratio:.2}x"),
         (Some(value), Target::AtMost(_)) => number(value),
     };
     format!("P={} {value}", row.procs)
@@ -417,7 +429,7 @@ mod tests {
         let text = render(&with_peers(rows, &[Weft, Go]));
         let sleep = line(&text, "sleep_50us_idle (median)");
         assert!(sleep.ends_with("70000  1000000 (14.29x)"), "{sleep}");
-        let percentiles = "99 % of the single operations took at most, ns:\n  \
+        let percentiles = "99 % (and half) of the single operations took at most, ns:\n  \
                            sleep_50us_idle P=1: weft 700000, go 10000000\n  \
                            timer_lateness_load P=2: weft 600\n\n";
         assert!(text.contains(percentiles), "{text}");

@@ -7,7 +7,10 @@
 //! or waking it from idleness is not part of the number.
 
 mod crossbeam;
+mod floor;
+mod http;
 mod may;
+pub mod service;
 mod sleeps;
 mod tokio;
 mod weft;
@@ -33,16 +36,19 @@ pub enum Peer {
     May,
     /// crossbeam-channel, and the standard library's locks, on threads.
     Crossbeam,
+    /// No rival, but what a server costs at least: one thread, a loop around epoll, system calls.
+    Floor,
 }
 
 impl Peer {
     /// All of them, in the order of the table's columns.
-    pub const ALL: [Peer; 5] = [
+    pub const ALL: [Peer; 6] = [
         Peer::Weft,
         Peer::Go,
         Peer::Tokio,
         Peer::May,
         Peer::Crossbeam,
+        Peer::Floor,
     ];
 
     /// The name on the command line and in tables.
@@ -53,6 +59,7 @@ impl Peer {
             Peer::Tokio => "tokio",
             Peer::May => "may",
             Peer::Crossbeam => "crossbeam",
+            Peer::Floor => "floor",
         }
     }
 }
@@ -63,17 +70,19 @@ impl Peer {
 pub enum Unit {
     /// Nanoseconds for each operation.
     NsPerOp,
-    /// Bytes of resident memory, page tables included, for each parked goroutine.
+    /// Bytes of resident memory, page tables included, for each parked goroutine (or connection).
     BytesPerGoroutine,
     /// Nanoseconds, the median of what single operations took.
     MedianNs,
+    /// Nanoseconds, what 99 % of the single operations did not exceed.
+    P99Ns,
 }
 
 impl Unit {
     /// Whether it is a time.
     pub fn is_time(self) -> bool {
         match self {
-            Unit::NsPerOp | Unit::MedianNs => true,
+            Unit::NsPerOp | Unit::MedianNs | Unit::P99Ns => true,
             Unit::BytesPerGoroutine => false,
         }
     }
@@ -86,7 +95,9 @@ pub struct Measurement {
     pub unit: Unit,
     /// The number.
     pub value: f64,
-    /// What 99 % of the operations did not exceed, where they were looked at one by one.
+    /// What half of the operations did not exceed, where they were looked at one by one.
+    pub p50: Option<f64>,
+    /// What 99 % of them did not exceed.
     pub p99: Option<f64>,
     /// How many operations (or goroutines) it is the mean or median of.
     pub ops: u64,
@@ -106,6 +117,7 @@ pub fn run(
         Peer::May => Ok(self::may::run(kind, procs, size, min_time)),
         Peer::Crossbeam => self::crossbeam::run(kind, procs, size, min_time),
         Peer::Go => Err("Go is a program of its own".to_owned()),
+        Peer::Floor => Err("the floor is a server only".to_owned()),
     }
 }
 
@@ -141,6 +153,7 @@ fn measure(min_time: Duration, mut pass: impl FnMut() -> Pass) -> Measurement {
     Measurement {
         unit: Unit::NsPerOp,
         value: elapsed.as_nanos() as f64 / ops as f64,
+        p50: None,
         p99: None,
         ops,
     }
@@ -157,14 +170,21 @@ fn measure_memory(size: usize, mut pass: impl FnMut(usize) -> u64) -> Measuremen
     Measurement {
         unit: Unit::BytesPerGoroutine,
         value,
+        p50: None,
         p99: None,
         ops: size as u64,
     }
 }
 
-/// The process's resident memory and page tables in bytes.
+/// This process's resident memory and page tables in bytes.
 fn resident_memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");
+    resident_memory_of(std::process::id())
+}
+
+/// A process's resident memory and page tables in bytes.
+pub(crate) fn resident_memory_of(process: u32) -> u64 {
+    let status = format!("/proc/{process}/status");
+    let status = std::fs::read_to_string(status).expect("/proc is mounted");
     let kib = |key: &str| -> u64 {
         let line = status
             .lines()
@@ -278,6 +298,7 @@ mod tests {
             Measurement {
                 unit: Unit::NsPerOp,
                 value: 10.0,
+                p50: None,
                 p99: None,
                 ops: 30
             }
@@ -293,6 +314,7 @@ mod tests {
             Measurement {
                 unit,
                 value: 2_500.0,
+                p50: None,
                 p99: None,
                 ops: 100
             }

@@ -84,6 +84,7 @@ pub(super) fn measure_sleeps(
     Measurement {
         unit: Unit::MedianNs,
         value: median(&all).expect("a pass sleeps at least once"),
+        p50: None,
         p99: percentile_99(&all),
         ops: all.len() as u64,
     }
@@ -103,6 +104,7 @@ mod tests {
         let expected = Measurement {
             unit: Unit::MedianNs,
             value: 20.0,
+            p50: None,
             p99: Some(200.0),
             ops: 3,
         };

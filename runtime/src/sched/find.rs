@@ -134,11 +134,13 @@ impl Sched {
         if self.net.is_active() && self.net.is_promising() && self.poll_network(p) {
             return None; // start over
         }
-        // Go's throttle: at most half of the busy Ps look for work at once.
+        // Go's throttle: at most half of the busy Ps look for work at once. The only busy one has
+        // nobody to take work from: what comes now comes from outside, and wakes an idle M.
         let procs = self.ps.len() as u32;
         if procs > 1 {
             let spinning = m.spinning.load(Ordering::Relaxed);
-            if spinning || 2 * self.idle.nmspinning() < procs.saturating_sub(self.idle.npidle()) {
+            let busy = procs.saturating_sub(self.idle.npidle());
+            if spinning || busy > 1 && 2 * self.idle.nmspinning() < busy {
                 if !spinning {
                     m.spinning.store(true, Ordering::Relaxed);
                     self.idle.begin_spinning();

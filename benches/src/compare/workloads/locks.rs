@@ -1,7 +1,9 @@
 //! The rows about locks. In the column of threads they are the standard library's.
 
 use super::{Kind, Workload};
-use crate::peers::Peer::{self, May};
+use crate::peers::Peer::{self, Crossbeam, Go, May, Tokio, Weft};
+
+const PEERS: &[Peer] = &[Weft, Go, Tokio, May, Crossbeam];
 
 // may's locks take up to 100 times as long where two of its workers contend.
 pub(super) const TABLE: &[Workload] = &[
@@ -11,7 +13,7 @@ pub(super) const TABLE: &[Workload] = &[
         kind: Kind::Mutex { goroutines: 1 },
         size: 4_000_000,
         quick: 5_000,
-        peers: &Peer::ALL,
+        peers: PEERS,
         smaller: &[],
     },
     Workload {
@@ -20,7 +22,7 @@ pub(super) const TABLE: &[Workload] = &[
         kind: Kind::Mutex { goroutines: 8 },
         size: 2_000_000,
         quick: 5_000,
-        peers: &Peer::ALL,
+        peers: PEERS,
         smaller: &[(May, 200_000)],
     },
     Workload {
@@ -29,7 +31,7 @@ pub(super) const TABLE: &[Workload] = &[
         kind: Kind::Mutex { goroutines: 64 },
         size: 2_000_000,
         quick: 6_400,
-        peers: &Peer::ALL,
+        peers: PEERS,
         smaller: &[(May, 200_000)],
     },
     Workload {
@@ -38,7 +40,7 @@ pub(super) const TABLE: &[Workload] = &[
         kind: Kind::RwLock,
         size: 2_000_000,
         quick: 16_016,
-        peers: &Peer::ALL,
+        peers: PEERS,
         smaller: &[(May, 200_000)],
     },
 ];

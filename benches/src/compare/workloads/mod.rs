@@ -6,13 +6,16 @@
 //! select  waiting for several channels
 //! locks   mutexes, reader-writer locks
 //! timers  sleeping, starting and stopping timers, how late they are
+//! net     servers under load, each in a process of its own
 //! ```
 
 mod base;
 mod locks;
+mod net;
 mod select;
 mod timers;
 
+use crate::peers::service::Service;
 use crate::peers::{Peer, Unit};
 
 /// What a workload does, with its parameters; every peer matches on it.
@@ -86,6 +89,52 @@ pub enum Kind {
         /// Whether goroutines compute all the while, two for each P.
         load: bool,
     },
+    /// A server in a process of its own, under load from another.
+    Net(Traffic),
+}
+
+/// What is asked of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// `size` round trips of a small message, one in flight on each connection.
+    Echo {
+        /// By a socket of the file system in place of TCP.
+        unix: bool,
+        /// How many connections.
+        connections: usize,
+    },
+    /// As `Echo` by TCP; the result is what 99 % of the round trips did not exceed.
+    EchoTail {
+        /// How many connections.
+        connections: usize,
+        /// Whether something in the server computes all the while, and never ends.
+        hog: bool,
+    },
+    /// `size` MiB to the server by one connection. An operation is a MiB.
+    Stream,
+    /// `size` connections that are made, answered and closed.
+    ConnectClose,
+    /// Requests by HTTP for `size` seconds, from connections that stay open.
+    Http {
+        /// How many connections.
+        connections: usize,
+    },
+    /// `size` connections that have been used once. The result is bytes of the server for each.
+    IdleMemory,
+}
+
+impl Traffic {
+    /// What the server has to do.
+    pub fn service(self) -> Service {
+        match self {
+            Traffic::Echo { .. } | Traffic::IdleMemory => Service::Echo,
+            Traffic::EchoTail { hog: false, .. } => Service::Echo,
+            Traffic::EchoTail { hog: true, .. } => Service::EchoHog,
+            Traffic::Stream => Service::Sink,
+            Traffic::ConnectClose => Service::Answer,
+            Traffic::Http { .. } => Service::Http,
+        }
+    }
 }
 
 /// One row of the comparison.
@@ -113,7 +162,8 @@ impl Workload {
     /// What its numbers count.
     pub fn unit(&self) -> Unit {
         match self.kind {
-            Kind::ParkedMemory => Unit::BytesPerGoroutine,
+            Kind::ParkedMemory | Kind::Net(Traffic::IdleMemory) => Unit::BytesPerGoroutine,
+            Kind::Net(Traffic::EchoTail { .. }) => Unit::P99Ns,
             Kind::ShortSleep | Kind::Lateness { .. } => Unit::MedianNs,
             _ => Unit::NsPerOp,
         }
@@ -136,7 +186,13 @@ pub const MAY_ALIVE: usize = 20_000;
 
 /// All workloads, in the order of the report.
 pub fn all() -> impl Iterator<Item = &'static Workload> {
-    let tables = [base::TABLE, select::TABLE, locks::TABLE, timers::TABLE];
+    let tables = [
+        base::TABLE,
+        select::TABLE,
+        locks::TABLE,
+        timers::TABLE,
+        net::TABLE,
+    ];
     tables.into_iter().flatten()
 }
 

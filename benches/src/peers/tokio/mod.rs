@@ -2,6 +2,7 @@
 //! receivers of one stream) it is flume's, which is what its users take.
 
 mod locks;
+pub(super) mod net;
 mod select;
 mod timers;
 

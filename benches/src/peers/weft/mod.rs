@@ -1,6 +1,7 @@
 //! The workloads on this runtime.
 
 mod locks;
+pub(super) mod net;
 mod select;
 mod timers;
 
@@ -52,7 +53,7 @@ fn pass(kind: Kind, size: usize) -> Pass {
         Kind::Sleepers => timers::sleepers(size),
         Kind::TimerStartStop => timers::start_stop(size),
         Kind::TimerReset => timers::reset(size),
-        Kind::ParkedMemory | Kind::ShortSleep | Kind::Lateness { .. } => {
+        Kind::ParkedMemory | Kind::ShortSleep | Kind::Lateness { .. } | Kind::Net(_) => {
             super::no_counterpart(kind)
         }
     }
