@@ -275,8 +275,8 @@ fn detailed_traces_are_printed_in_gos_format() {
     // The last ones tell of the shutdown.
     let traces: Vec<_> = traces.iter().filter(|t| t.gs.len() == 3).collect();
     assert!(traces.len() >= 3, "{}", out.stderr);
-    // The first may come before the goroutines have begun.
-    for t in &traces[traces.len() / 2..] {
+    // The first may come before the goroutines have begun, the last when they are being stopped.
+    for t in &traces[traces.len() / 3..=traces.len() / 2] {
         assert_sane(t, 2);
         let waits = |reason: &str| t.gs.iter().any(|g| g.1 == 4 && g.2 == reason);
         assert!(
