@@ -92,10 +92,8 @@ enum Stop {
 
 impl From<io::Error> for Stop {
     fn from(e: io::Error) -> Stop {
-        match e.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => Stop::Refused(Status::TIMEOUT),
-            _ => Stop::Failed(e),
-        }
+        // Also a timeout of a write: a part of a response may have gone out, and nothing may follow.
+        Stop::Failed(e)
     }
 }
 
@@ -191,9 +189,13 @@ impl<'a> Session<'a> {
         if left.is_zero() {
             return Err(Stop::Refused(Status::TIMEOUT));
         }
-        match self.read(left)? {
-            0 => Err(Stop::Gone),
-            _ => Ok(()),
+        match self.read(left) {
+            Ok(0) => Err(Stop::Gone),
+            Ok(_) => Ok(()),
+            Err(e) => match e.kind() {
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => Err(Stop::Refused(Status::TIMEOUT)),
+                _ => Err(Stop::Failed(e)),
+            },
         }
     }
 
