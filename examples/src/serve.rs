@@ -24,8 +24,7 @@ use std::time::Duration;
 /// How long guests that were cut off may take to notice.
 const AFTER_THE_CUT: Duration = Duration::from_secs(5);
 
-/// A pause after an error of `accept` that lasts (no more files, no memory): Go's, 5 ms doubled up
-/// to a second.
+/// A pause after an error of `accept` (no more files, no memory): Go's, 5 ms doubled up to a second.
 const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(1)];
 
 /// A socket that connections arrive at.
@@ -35,7 +34,7 @@ pub trait Listener: Send + Sync {
     /// Waits for the next connection.
     ///
     /// # Errors
-    /// The system's, and any after `close`.
+    /// The system's; [`ErrorKind::NotConnected`] after `close`.
     fn accept(&self) -> io::Result<Self::Stream>;
     /// Ends the listening; who waits in `accept` gets an error.
     fn close(&self);
@@ -132,7 +131,8 @@ type Guests<G> = Mutex<HashMap<u64, Arc<G>>>;
 /// guests finish, and after `grace` cuts off those that have not.
 ///
 /// # Errors
-/// An error of `accept` that neither concerns one connection only nor passes.
+/// If somebody else has closed the listener. Whatever else `accept` may fail with is said on standard
+/// error, and it is tried again.
 pub fn serve<L, G>(
     listener: &L,
     shutdown: &Receiver<()>,
@@ -215,12 +215,16 @@ fn accept_all<L: Listener>(
                 number += 1;
                 welcome(number, stream);
             }
+            // Somebody else has closed it.
+            Err(e) if e.kind() == ErrorKind::NotConnected => return Err(e),
             Err(e) if concerns_one(&e) => {}
-            Err(e) if passes(&e) => {
+            // No more files, no memory: guests that leave make room. And whatever else there may be
+            // is better said and tried again than the end of a server.
+            Err(e) => {
+                eprintln!("cannot accept: {e}; again in {pause:?}");
                 sleep(pause);
                 pause = (2 * pause).min(PAUSES[1]);
             }
-            Err(e) => return Err(e),
         }
     }
 }
@@ -231,9 +235,4 @@ fn concerns_one(e: &io::Error) -> bool {
         e.kind(),
         ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
     )
-}
-
-/// EMFILE, ENFILE, ENOBUFS, ENOMEM: guests that leave make room.
-fn passes(e: &io::Error) -> bool {
-    matches!(e.raw_os_error(), Some(24 | 23 | 105 | 12))
 }
