@@ -206,7 +206,9 @@ fn longest(path: &std::path::Path) -> socket2::SockAddr {
             (*addr).sun_family = libc::AF_UNIX as libc::sa_family_t;
             let bytes = path.as_os_str().as_bytes();
             assert_eq!(bytes.len(), (*addr).sun_path.len());
-            (*addr).sun_path.copy_from_slice(&*(bytes as *const [u8] as *const [libc::c_char]));
+            (*addr)
+                .sun_path
+                .copy_from_slice(&*(bytes as *const [u8] as *const [libc::c_char]));
             *len = size_of::<libc::sockaddr_un>() as libc::socklen_t;
             Ok(())
         })
