@@ -12,20 +12,31 @@
 //! A guest that fails or panics is gone alone: the others and the acceptor never hear of it.
 
 use crate::net::{Shutdown, TcpListener, TcpStream, UnixListener, UnixStream};
-use channels::{Receiver, bounded, select};
+use channels::{Receiver, Sender, TrySendError, bounded, select};
 use runtime::sync::{Mutex, WaitGroup};
 use runtime::time::sleep;
+use socket2::{SockRef, TcpKeepalive};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long guests that were cut off may take to notice.
 const AFTER_THE_CUT: Duration = Duration::from_secs(5);
 
 /// A pause after an error of `accept` (no more files, no memory): Go's, 5 ms doubled up to a second.
 const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(1)];
+
+/// How long a peer may be silent before it is asked whether it is there, and between the questions:
+/// Go's.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// What a peer may still send, and how long, after the last that is said to it.
+const LINGER: (usize, Duration) = (256 * 1024, Duration::from_millis(500));
+
+/// How long those who write may need to get their turn, on a busy machine.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// A socket that connections arrive at.
 pub trait Listener: Send + Sync {
@@ -57,6 +68,10 @@ pub trait Stream: Read + Write + Send + Sync + 'static {
     /// # Errors
     /// As [`Write::write_all`].
     fn write_shared(&self, bytes: &[u8]) -> io::Result<()>;
+    /// When all reading ends, also that which waits already; `None`: never.
+    fn set_read_deadline(&self, at: Option<Instant>);
+    /// When all writing ends, also that which waits already; `None`: never.
+    fn set_write_deadline(&self, at: Option<Instant>);
 }
 
 macro_rules! sockets {
@@ -73,20 +88,54 @@ macro_rules! sockets {
                 let mut this = self;
                 this.write_all(bytes)
             }
+            fn set_read_deadline(&self, at: Option<Instant>) {
+                $stream::set_read_deadline(self, at);
+            }
+            fn set_write_deadline(&self, at: Option<Instant>) {
+                $stream::set_write_deadline(self, at);
+            }
         }
     )*};
 }
 
 sockets!(TcpListener TcpStream, UnixListener UnixStream);
 
+/// What every TCP stream here wants: small messages are not held back for larger ones, and a peer
+/// that has vanished without a word is noticed, though nothing is sent to it.
+///
+/// # Errors
+/// The system's, as that the peer is already gone.
+pub fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let asked = TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(KEEPALIVE);
+    SockRef::from(stream).set_tcp_keepalive(&asked)
+}
+
+/// Ends what is said on a stream, and makes sure that it can be heard: the system answers input that
+/// nobody reads with a reset, and that destroys what is still on its way. So what the peer still
+/// sends is read, within limits, and thrown away.
+pub fn say_goodbye(stream: &impl Stream) {
+    let (mut left, time) = LINGER;
+    stream.set_read_deadline(Some(Instant::now() + time));
+    // It may have been shut before, and the peer be gone: then there is nothing to read.
+    let _ = stream.shutdown(Shutdown::Write);
+    let mut piece = [0; 1024];
+    while left > 0
+        && let Ok(n @ 1..) = stream.read_shared(&mut piece)
+    {
+        left = left.saturating_sub(n);
+    }
+}
+
 impl Listener for TcpListener {
     type Stream = TcpStream;
 
     fn accept(&self) -> io::Result<TcpStream> {
         let (stream, _) = TcpListener::accept(self)?;
-        // Small messages are not held back for larger ones. A peer that has already gone again
-        // shows itself at the first read.
-        let _ = stream.set_nodelay(true);
+        // A peer that has already gone again shows itself at the first read.
+        let _ = prepare(&stream);
         Ok(stream)
     }
 
@@ -235,4 +284,18 @@ fn concerns_one(e: &io::Error) -> bool {
         e.kind(),
         ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
     )
+}
+
+/// Sends to one of many who shall hear something, of whom none may hold up the others. Where there is
+/// no room it waits a moment, since a writer that is ready may not have had its turn yet; but only one
+/// moment for all: `end` is its end, once it has begun. Whether it was sent.
+pub fn send_in_time<T>(to: &Sender<T>, value: T, end: &mut Option<Instant>) -> bool {
+    match to.try_send(value) {
+        Ok(()) => true,
+        Err(TrySendError::Disconnected(_)) => false,
+        Err(TrySendError::Full(value)) => {
+            let end = *end.get_or_insert_with(|| Instant::now() + MOMENT);
+            to.send_deadline(value, end).is_ok()
+        }
+    }
 }
