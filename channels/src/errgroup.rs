@@ -82,7 +82,8 @@ impl<E: Send + 'static> Group<E> {
     }
 
     /// A group, and a context for its members: a child of `parent` that is cancelled when a member
-    /// fails or panics, and when [`Group::wait`] returns (Go's `errgroup.WithContext`).
+    /// fails, panics or cannot run to its end, and when [`Group::wait`] returns (Go's
+    /// `errgroup.WithContext`).
     pub fn with_context(parent: &Context) -> (Group<E>, Context) {
         let (ctx, cancel) = parent.with_cancel();
         (Group::make(Some(cancel)), ctx)
@@ -215,8 +216,9 @@ impl<E: Send + 'static> Group<E> {
     /// If a member failed.
     ///
     /// # Panics
-    /// If a member panicked, with its payload. (Not Go's way, where that ends the process.) If the
-    /// members' runtime was shut down before they had ended.
+    /// If a member panicked, with its payload. (Not Go's way, where that ends the process.) If a
+    /// member never ran for want of a stack, or the members' runtime was shut down before they had
+    /// ended.
     pub fn wait(&self) -> Result<(), E> {
         loop {
             let mut state = self.shared.lock();
@@ -231,7 +233,7 @@ impl<E: Send + 'static> Group<E> {
                 }
                 assert!(
                     !cut_short,
-                    "a goroutine of the group was cancelled: the runtime was shut down meanwhile"
+                    "a goroutine of the group never ended by itself: there was no stack for it, or                      the runtime was shut down meanwhile"
                 );
                 return error.map_or(Ok(()), Err);
             }
@@ -308,13 +310,19 @@ impl<E> Drop for Member<E> {
             let _ = slots.free.try_recv();
         }
         let mut state = self.shared.lock();
-        state.cut_short |= !self.ended && !std::thread::panicking();
+        // (Where it unwinds, `spawn` has told the caller.)
+        let lost = !self.ended && !std::thread::panicking();
+        state.cut_short |= lost;
         state.running -= 1;
         let idle = match state.running {
             0 => state.idle.take(),
             _ => None,
         };
         drop(state);
+        if lost {
+            // It does not do its part, so the others need not do theirs.
+            self.shared.cancel();
+        }
         if let Some((_, idle)) = idle {
             idle.close();
         }

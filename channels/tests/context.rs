@@ -416,3 +416,30 @@ fn without_a_runtime_threads_keep_deadlines() {
     let out = support::child("child_without_a_runtime", &[], Duration::from_secs(60));
     assert!(out.status.success(), "{}{}", out.stdout, out.stderr);
 }
+
+/// A reason, counted while it is there.
+#[derive(Debug)]
+struct Counted(Arc<()>);
+
+impl std::fmt::Display for Counted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "late, {} times", Arc::strong_count(&self.0))
+    }
+}
+
+impl std::error::Error for Counted {}
+
+#[test]
+fn contexts_that_were_kept_and_dropped_leave_no_alarm() {
+    everywhere(|| {
+        let count = Arc::new(());
+        let reason = Counted(count.clone());
+        let (parent, cancel) = Context::background().with_timeout_cause(HOUR, reason);
+        let (child, cancel_child) = parent.with_cancel();
+        cancel.keep();
+        cancel_child.keep();
+        drop(parent);
+        drop(child);
+        assert_eq!(Arc::strong_count(&count), 1);
+    });
+}

@@ -320,3 +320,22 @@ fn a_storm_of_groups() {
         }
     });
 }
+
+#[test]
+fn a_member_that_cannot_run_to_its_end_ends_the_context() {
+    let _alone = alone();
+    within_minute(|| {
+        let rt = runtime::start(1);
+        let (group, ctx) = Group::<()>::with_context(&Context::background());
+        let other = group.clone();
+        rt.run(move || {
+            other.go(|| {
+                runtime::time::sleep(HOUR);
+                Ok(())
+            });
+        });
+        drop(rt);
+        assert_eq!(ctx.err(), Some(ContextError::Canceled));
+        drop(group);
+    });
+}

@@ -7,7 +7,7 @@ use crate::stop;
 use channels::Receiver;
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -23,13 +23,13 @@ pub fn serve(
         Ok(listener) => listener,
         Err(e) => return failed(program, &format!("cannot listen at {addr}: {e}")),
     };
-    match listener.local_addr() {
-        Ok(addr) => println!("listening at {scheme}://{addr}"),
+    let place = match listener.local_addr() {
+        Ok(addr) => format!("{scheme}://{addr}"),
         Err(e) => return failed(program, &e.to_string()),
-    }
+    };
     ended(
         program,
-        until_signals(|shutdown| serve(&listener, shutdown)),
+        until_signals(&place, |shutdown| serve(&listener, shutdown)),
     )
 }
 
@@ -46,10 +46,13 @@ pub fn serve_unix(
             return failed(program, &what);
         }
     };
-    println!("listening at unix:{}", path.display());
-    let result = until_signals(|shutdown| serve(&listener, shutdown));
-    // Gone already is as good.
-    let _ = fs::remove_file(path);
+    let ours = identity(path);
+    let place = format!("unix:{}", path.display());
+    let result = until_signals(&place, |shutdown| serve(&listener, shutdown));
+    // Another may have removed ours, and listen there now. Gone already is as good.
+    if ours.is_some() && identity(path) == ours {
+        let _ = fs::remove_file(path);
+    }
     ended(program, result)
 }
 
@@ -70,10 +73,20 @@ fn listen_unix(path: &Path) -> io::Result<UnixListener> {
     UnixListener::bind(path)
 }
 
+/// What tells a file from all others, whatever its name.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let meta = fs::symlink_metadata(path).ok()?;
+    Some((meta.dev(), meta.ino()))
+}
+
 fn until_signals(
+    place: &str,
     serve: impl FnOnce(&Receiver<()>) -> io::Result<Farewell>,
 ) -> io::Result<Farewell> {
-    serve(&stop::on_signals()?)
+    let shutdown = stop::on_signals()?;
+    // Only now: who reads it may send a signal at once.
+    println!("listening at {place}");
+    serve(&shutdown)
 }
 
 fn ended(program: &str, result: io::Result<Farewell>) -> ExitCode {

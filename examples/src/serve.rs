@@ -12,21 +12,31 @@
 //! A guest that fails or panics is gone alone: the others and the acceptor never hear of it.
 
 use crate::net::{Shutdown, TcpListener, TcpStream, UnixListener, UnixStream};
-use channels::{Receiver, bounded, select};
+use channels::{Receiver, Sender, TrySendError, bounded, select};
 use runtime::sync::{Mutex, WaitGroup};
 use runtime::time::sleep;
+use socket2::{SockRef, TcpKeepalive};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long guests that were cut off may take to notice.
 const AFTER_THE_CUT: Duration = Duration::from_secs(5);
 
-/// A pause after an error of `accept` that lasts (no more files, no memory): Go's, 5 ms doubled up
-/// to a second.
+/// A pause after an error of `accept` (no more files, no memory): Go's, 5 ms doubled up to a second.
 const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(1)];
+
+/// How long a peer may be silent before it is asked whether it is there, and between the questions:
+/// Go's.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// What a peer may still send, and how long, after the last that is said to it.
+const LINGER: (usize, Duration) = (256 * 1024, Duration::from_millis(500));
+
+/// How long those who write may need to get their turn, on a busy machine.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// A socket that connections arrive at.
 pub trait Listener: Send + Sync {
@@ -35,7 +45,7 @@ pub trait Listener: Send + Sync {
     /// Waits for the next connection.
     ///
     /// # Errors
-    /// The system's, and any after `close`.
+    /// The system's; [`ErrorKind::NotConnected`] after `close`.
     fn accept(&self) -> io::Result<Self::Stream>;
     /// Ends the listening; who waits in `accept` gets an error.
     fn close(&self);
@@ -58,6 +68,10 @@ pub trait Stream: Read + Write + Send + Sync + 'static {
     /// # Errors
     /// As [`Write::write_all`].
     fn write_shared(&self, bytes: &[u8]) -> io::Result<()>;
+    /// When all reading ends, also that which waits already; `None`: never.
+    fn set_read_deadline(&self, at: Option<Instant>);
+    /// When all writing ends, also that which waits already; `None`: never.
+    fn set_write_deadline(&self, at: Option<Instant>);
 }
 
 macro_rules! sockets {
@@ -74,20 +88,54 @@ macro_rules! sockets {
                 let mut this = self;
                 this.write_all(bytes)
             }
+            fn set_read_deadline(&self, at: Option<Instant>) {
+                $stream::set_read_deadline(self, at);
+            }
+            fn set_write_deadline(&self, at: Option<Instant>) {
+                $stream::set_write_deadline(self, at);
+            }
         }
     )*};
 }
 
 sockets!(TcpListener TcpStream, UnixListener UnixStream);
 
+/// What every TCP stream here wants: small messages are not held back for larger ones, and a peer
+/// that has vanished without a word is noticed, though nothing is sent to it.
+///
+/// # Errors
+/// The system's, as that the peer is already gone.
+pub fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let asked = TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(KEEPALIVE);
+    SockRef::from(stream).set_tcp_keepalive(&asked)
+}
+
+/// Ends what is said on a stream, and makes sure that it can be heard: the system answers input that
+/// nobody reads with a reset, and that destroys what is still on its way. So what the peer still
+/// sends is read, within limits, and thrown away.
+pub fn say_goodbye(stream: &impl Stream) {
+    let (mut left, time) = LINGER;
+    stream.set_read_deadline(Some(Instant::now() + time));
+    // It may have been shut before, and the peer be gone: then there is nothing to read.
+    let _ = stream.shutdown(Shutdown::Write);
+    let mut piece = [0; 1024];
+    while left > 0
+        && let Ok(n @ 1..) = stream.read_shared(&mut piece)
+    {
+        left = left.saturating_sub(n);
+    }
+}
+
 impl Listener for TcpListener {
     type Stream = TcpStream;
 
     fn accept(&self) -> io::Result<TcpStream> {
         let (stream, _) = TcpListener::accept(self)?;
-        // Small messages are not held back for larger ones. A peer that has already gone again
-        // shows itself at the first read.
-        let _ = stream.set_nodelay(true);
+        // A peer that has already gone again shows itself at the first read.
+        let _ = prepare(&stream);
         Ok(stream)
     }
 
@@ -132,7 +180,8 @@ type Guests<G> = Mutex<HashMap<u64, Arc<G>>>;
 /// guests finish, and after `grace` cuts off those that have not.
 ///
 /// # Errors
-/// An error of `accept` that neither concerns one connection only nor passes.
+/// If somebody else has closed the listener. Whatever else `accept` may fail with is said on standard
+/// error, and it is tried again.
 pub fn serve<L, G>(
     listener: &L,
     shutdown: &Receiver<()>,
@@ -215,12 +264,16 @@ fn accept_all<L: Listener>(
                 number += 1;
                 welcome(number, stream);
             }
+            // Somebody else has closed it.
+            Err(e) if e.kind() == ErrorKind::NotConnected => return Err(e),
             Err(e) if concerns_one(&e) => {}
-            Err(e) if passes(&e) => {
+            // No more files, no memory: guests that leave make room. And whatever else there may be
+            // is better said and tried again than the end of a server.
+            Err(e) => {
+                eprintln!("cannot accept: {e}; again in {pause:?}");
                 sleep(pause);
                 pause = (2 * pause).min(PAUSES[1]);
             }
-            Err(e) => return Err(e),
         }
     }
 }
@@ -233,7 +286,16 @@ fn concerns_one(e: &io::Error) -> bool {
     )
 }
 
-/// EMFILE, ENFILE, ENOBUFS, ENOMEM: guests that leave make room.
-fn passes(e: &io::Error) -> bool {
-    matches!(e.raw_os_error(), Some(24 | 23 | 105 | 12))
+/// Sends to one of many who shall hear something, of whom none may hold up the others. Where there is
+/// no room it waits a moment, since a writer that is ready may not have had its turn yet; but only one
+/// moment for all: `end` is its end, once it has begun. Whether it was sent.
+pub fn send_in_time<T>(to: &Sender<T>, value: T, end: &mut Option<Instant>) -> bool {
+    match to.try_send(value) {
+        Ok(()) => true,
+        Err(TrySendError::Disconnected(_)) => false,
+        Err(TrySendError::Full(value)) => {
+            let end = *end.get_or_insert_with(|| Instant::now() + MOMENT);
+            to.send_deadline(value, end).is_ok()
+        }
+    }
 }

@@ -7,7 +7,7 @@ use examples::chat::{Client, Hub};
 use examples::serve::serve;
 use socket2::{Domain, Socket, Type};
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::Instant;
 
 fn chat(patience: usize) -> Served {
@@ -158,5 +158,17 @@ fn who_does_not_listen_is_sent_away_and_holds_nobody_up() {
     new.says("here again");
     ann.hears("* deaf has joined");
     ann.hears("deaf: here again");
+    assert_eq!(served.stop().cut, 0);
+}
+
+#[test]
+fn the_last_line_needs_no_end() {
+    let served = chat(64);
+    let mut ann = Person::join(&served, "ann");
+    let mut bob = Person::join(&served, "bob");
+    ann.0.get_mut().write_all(b"bye").unwrap();
+    ann.0.get_mut().shutdown(Shutdown::Write).unwrap();
+    bob.hears("ann: bye");
+    bob.hears("* ann has left");
     assert_eq!(served.stop().cut, 0);
 }

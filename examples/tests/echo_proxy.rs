@@ -325,3 +325,34 @@ fn programs_say_clearly_why_they_cannot_start() {
         run(program, ["--no-such-option"]).expect_code(2);
     }
 }
+
+#[test]
+fn a_shutdown_of_the_proxy_makes_no_whole_of_a_half() {
+    let (tx, rx) = mpsc::channel();
+    let addr = upstream(move |mut stream| {
+        let mut all = Vec::new();
+        let ended = stream.read_to_end(&mut all).map_err(|e| e.kind());
+        tx.send((all.len(), ended.is_ok())).unwrap();
+    });
+    // Who is sending may finish.
+    let near = proxy(addr, PATIENCE);
+    let mut stream = near.connect();
+    for i in 0..15 {
+        stream.write_all(b"x").unwrap();
+        thread::sleep(Duration::from_millis(100));
+        if i == 1 {
+            near.ask_to_end();
+        }
+    }
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(rx.recv_timeout(PATIENCE).unwrap(), (15, true));
+    assert_eq!(near.ended().cut, 0);
+    // Who does not in time has not finished.
+    let near = proxy(addr, Duration::from_millis(100));
+    let mut stream = near.connect();
+    stream.write_all(b"x").unwrap();
+    thread::sleep(Duration::from_millis(100));
+    assert_eq!(near.stop().cut, 1);
+    let (_, ended) = rx.recv_timeout(PATIENCE).unwrap();
+    assert!(!ended, "the upstream takes it for all");
+}

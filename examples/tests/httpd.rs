@@ -259,6 +259,16 @@ fn parts_of_files_and_unchanged_files() {
         .lines()
         .find(|l| l.starts_with("Last-Modified: "))
         .unwrap();
+    let part = "Range: bytes=2-4";
+    let same = modified.replace("Last-Modified", "If-Range");
+    for (args, status) in [
+        (vec!["--header", &same], "206"),
+        (vec!["--header", "If-Range: \"tag\""], "200"),
+        (vec!["--head"], "200"),
+    ] {
+        let text = curl([&["--include", "--header", part], &*args, &[&*url]].concat());
+        assert_eq!(&text[9..12], status, "{args:?}");
+    }
     let since = modified.replace("Last-Modified", "If-Modified-Since");
     assert!(curl(["--include", "--header", &since, &url]).starts_with("HTTP/1.1 304 "));
     let since = "If-Modified-Since: Mon, 01 Jan 1990 00:00:00 GMT";

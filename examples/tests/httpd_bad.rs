@@ -3,9 +3,10 @@
 
 mod common;
 
+use common::TempTree;
 use common::served::{Served, rest};
 use examples::httpd::{Limits, Options};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -68,6 +69,10 @@ fn malformed_heads() {
         "GET / HTTP/1.1\r\nHost: x\r\nName : space\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n folded\r\n\r\n",
         "GET / HTTP/1.1\r\n Host: x\r\n\r\n",
+        "GET / HTTP/1.1\nHost: x\n\n",
+        "GET / HTTP/1.1\r\nHost: x\nA: b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\n\n",
+        "\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: x\r\nA: \0\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: x\r\nA: b\rc\r\n\r\n",
         "GET /\0 HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -294,5 +299,30 @@ fn clients_that_vanish() {
             write!(stream, "{begun}").unwrap();
         }
     }
+    goes_on(served);
+}
+
+#[test]
+fn who_does_not_take_a_response_gets_no_other_bytes_into_it() {
+    let tree = TempTree::new();
+    let large: Vec<u8> = (0..12_000_000u32).map(|i| (i % 251) as u8).collect();
+    tree.file("large.bin", &large);
+    let served = Served::http(Options {
+        root: Some(tree.to_path_buf()),
+        limits: Limits {
+            write_time: Duration::from_millis(100),
+            ..Limits::default()
+        },
+        ..Options::default()
+    });
+    let mut stream = served.connect();
+    write!(stream, "GET /large.bin HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    thread::sleep(Duration::from_millis(400));
+    let mut got = Vec::new();
+    let _ = stream.read_to_end(&mut got); // a reset is right
+    let head = got.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+    let body = &got[head..];
+    assert!(body.len() < large.len(), "the system keeps all of it");
+    assert!(large.starts_with(body), "{} bytes", body.len());
     goes_on(served);
 }

@@ -132,9 +132,13 @@ fn the_parser_is_of_one_mind() {
             for range in [&request.path, &request.query] {
                 prop_assert!(head.get(range.clone()).is_some());
             }
-            for range in [&request.range, &request.if_modified_since]
-                .into_iter()
-                .flatten()
+            for range in [
+                &request.range,
+                &request.if_range,
+                &request.if_modified_since,
+            ]
+            .into_iter()
+            .flatten()
             {
                 prop_assert!(head.get(range.clone()).is_some());
             }

@@ -229,3 +229,24 @@ fn the_client_program_sends_lines_and_ends_with_its_server() {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+#[test]
+fn many_small_messages_at_once_cut_nobody_off() {
+    let served = server(16);
+    let mut all = Vec::new();
+    for i in 0..4 {
+        all.push(open(&served, "/broadcast"));
+        all[i].send(Message::text("here")).unwrap();
+        for socket in &mut all {
+            hears(socket, "here");
+        }
+    }
+    let small = b"\x81\x81\0\0\0\0x".repeat(300);
+    all[0].get_mut().write_all(&small).unwrap();
+    for socket in &mut all {
+        for _ in 0..300 {
+            hears(socket, "x");
+        }
+    }
+    served.stop_with(all);
+}

@@ -195,3 +195,58 @@ fn connecting_waits_while_the_queue_is_full() {
         clients.into_iter().for_each(|h| h.join().unwrap());
     });
 }
+
+/// An address at a path that leaves no room for the zero byte at its end.
+fn longest(path: &std::path::Path) -> socket2::SockAddr {
+    use std::os::unix::ffi::OsStrExt;
+    // SAFETY: what is written is an address of the system, and its length.
+    let init = unsafe {
+        socket2::SockAddr::try_init(|storage, len| {
+            let addr = storage.cast::<libc::sockaddr_un>();
+            (*addr).sun_family = libc::AF_UNIX as libc::sa_family_t;
+            let bytes = path.as_os_str().as_bytes();
+            assert_eq!(bytes.len(), (*addr).sun_path.len());
+            (*addr)
+                .sun_path
+                .copy_from_slice(&*(bytes as *const [u8] as *const [libc::c_char]));
+            *len = size_of::<libc::sockaddr_un>() as libc::socklen_t;
+            Ok(())
+        })
+    };
+    init.unwrap().1
+}
+
+#[test]
+fn a_peer_whose_path_is_too_long_for_std_is_heard() {
+    use socket2::{Domain, Socket, Type};
+    everywhere(|| {
+        let mut path = std::env::temp_dir().into_os_string();
+        path.push(format!("/weft-long-{}-", std::process::id()));
+        while path.len() < 108 {
+            path.push("x");
+        }
+        let path = std::path::PathBuf::from(path);
+        let addr = waits::abstract_addr();
+        let listener = UnixListener::bind_addr(&addr).unwrap();
+        let client = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        client.bind(&longest(&path)).unwrap();
+        let name = socket2::SockRef::from(&listener).local_addr().unwrap();
+        client.connect(&name).unwrap();
+        let (stream, peer) = listener.accept().unwrap();
+        assert!(peer.is_unnamed());
+        assert!(stream.peer_addr().unwrap().is_unnamed());
+        std::fs::remove_file(&path).unwrap();
+
+        let to = waits::abstract_addr();
+        let receiver = UnixDatagram::bind_addr(&to).unwrap();
+        let sender = Socket::new(Domain::UNIX, Type::DGRAM, None).unwrap();
+        sender.bind(&longest(&path)).unwrap();
+        let name = socket2::SockRef::from(&receiver).local_addr().unwrap();
+        sender.send_to(b"hello", &name).unwrap();
+        let mut buf = [0; 8];
+        let (n, peer) = receiver.recv_from(&mut buf).unwrap();
+        assert_eq!(&buf[..n], b"hello");
+        assert!(peer.is_unnamed());
+        std::fs::remove_file(&path).unwrap();
+    });
+}

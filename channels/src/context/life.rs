@@ -32,6 +32,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::mem::take;
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
@@ -108,20 +109,22 @@ impl Core {
             core.set_alarm(alarm_at);
             return core;
         };
+        let number = parent.lock().next_number();
+        core.parent = Some((Arc::downgrade(parent), number));
+        let core = Arc::new(core);
+        if parent.ended.get().is_none() {
+            // First: should there be no thread for it, nothing is left in the parent.
+            core.set_alarm(alarm_at);
+        }
         let mut state = parent.lock();
         if let Some(end) = parent.ended.get().cloned() {
             drop(state);
-            let core = Arc::new(core);
             core.end(end);
-            return core;
+        } else if core.ended.get().is_none() {
+            // (Who ends it from now on takes it out of the parent after that.)
+            let child = Child::Core(Arc::clone(&core));
+            state.children.insert(number, child);
         }
-        let number = state.next_number();
-        core.parent = Some((Arc::downgrade(parent), number));
-        let core = Arc::new(core);
-        let child = Child::Core(Arc::clone(&core));
-        state.children.insert(number, child);
-        drop(state);
-        core.set_alarm(alarm_at);
         core
     }
 
@@ -187,10 +190,11 @@ impl Core {
         }
     }
 
-    /// Ends it and all below. On return they have ended, whoever did it. The functions that wait for
-    /// them are started after that, and the work that runs under them is told.
+    /// Ends it and all below. On return they have ended, whoever did it. After that the work that runs
+    /// under them is told, and the functions that wait for them are started.
     pub(super) fn end(self: &Arc<Core>, end: End) {
-        let mut waiting = Vec::new();
+        let mut functions = Vec::new();
+        let mut works = Vec::new();
         let mut walked = Vec::new();
         let mut walk = vec![Arc::clone(self)];
         while let Some(core) = walk.pop() {
@@ -201,7 +205,8 @@ impl Core {
                 for child in take(&mut state.children).into_values() {
                     match child {
                         Child::Core(core) => cores.push(core),
-                        Child::Waits(w) => waiting.push(w),
+                        Child::Waits(Waits::Func(f)) => functions.push(f),
+                        Child::Waits(Waits::Work(work)) => works.push(work),
                     }
                 }
                 if !cores.is_empty() {
@@ -225,7 +230,21 @@ impl Core {
             drop(closing);
         }
         self.leave_parent();
-        waiting.into_iter().for_each(Waits::end);
+        for work in works {
+            work.cancel();
+        }
+        // One that cannot be started, or dropped, must not keep the others from it.
+        let mut panic = None;
+        for f in functions {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| alarm::start(f))) {
+                panic.get_or_insert(payload);
+            }
+        }
+        if let Some(payload) = panic
+            && !std::thread::panicking()
+        {
+            resume_unwind(payload);
+        }
     }
 
     /// Has something done when it ends; at once if it has ended. The number by which it is stopped.
@@ -237,7 +256,12 @@ impl Core {
             return Some(number);
         }
         drop(state);
-        waits.end();
+        match waits {
+            Waits::Func(f) => alarm::start(f),
+            Waits::Work(work) => {
+                work.cancel();
+            }
+        }
         None
     }
 
@@ -269,18 +293,6 @@ impl Core {
             let (child, alone) = parent.remove(number);
             drop(child);
             next = if alone { parent.parent.clone() } else { None };
-        }
-    }
-}
-
-impl Waits {
-    /// What it waited for has ended.
-    fn end(self) {
-        match self {
-            Waits::Func(f) => alarm::start(f),
-            Waits::Work(work) => {
-                work.cancel();
-            }
         }
     }
 }

@@ -31,7 +31,8 @@
 //! Everything here works on goroutines and on plain threads, in any mixture, and never waits.
 //! Deadlines are kept by the caller's runtime (on a plain thread by the default one); where no
 //! runtime runs, by a thread, one per deadline. If the runtime that keeps a deadline is shut down
-//! before, `done` is closed only when somebody asks for `err`, which looks at the clock itself.
+//! before, `done` is closed only when somebody asks for `err`, which looks at the clock itself. The
+//! same is true of all children that have the deadline from there, wherever they are made.
 
 mod alarm;
 mod cancel;
@@ -263,8 +264,10 @@ impl Context {
     /// What is closed when the context has ended: for a receive, which then fails, alone or in a
     /// select. Nothing is ever sent. For a context that never ends it is a nil channel.
     ///
-    /// A clone of it does not keep the context: once that has no handle left and nobody can end it,
-    /// it is closed too. Closing it by hand wakes who waits for it, and ends nothing.
+    /// A clone of it does not keep the context: once that has no handle left (no clone, no child, no
+    /// cancel function) and no function waits for its end, it is closed too, also if the parent has
+    /// not ended and no deadline has come. Keep the context where the difference matters. Closing it
+    /// by hand wakes who waits for it, and ends nothing.
     pub fn done(&self) -> &Receiver<Infallible> {
         self.core().map_or(&NEVER, |core| core.done())
     }
@@ -418,6 +421,8 @@ impl fmt::Debug for Context {
 impl Drop for Node {
     /// Parents that only this node kept go one by one: a long chain must not end the stack.
     fn drop(&mut self) {
+        // First its own: parents in which something still waits do not stop their alarms.
+        self.life = None;
         let mut parent = std::mem::replace(&mut self.parent, Context::background());
         while let Kind::Made(node) = parent.0
             && let Some(mut node) = Arc::into_inner(node)

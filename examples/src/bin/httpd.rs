@@ -29,7 +29,7 @@ struct Args {
     grace: u64,
 
     /// Seconds that the head of a request may take
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     head_time: u64,
 
     /// Number of Ps, that is of goroutines that run at once; 0 means one per usable CPU

@@ -13,7 +13,7 @@ use examples::serve::serve;
 /// Pass every TCP connection on to another address.
 ///
 /// The two directions end separately, so a client may end what it says and still be answered.
-/// SIGTERM and SIGINT end it: clients are not listened to any more, but still answered.
+/// SIGTERM and SIGINT end it: clients may finish what they are saying, and are still answered.
 #[derive(Parser)]
 struct Args {
     /// Where to, as HOST:PORT

@@ -6,12 +6,19 @@ use crate::serve::{Guest, Stream};
 use channels::{Receiver, bounded};
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Longer lines are taken in parts.
 const LONGEST_LINE: usize = 1000;
 
 /// Longer names are refused.
 const LONGEST_NAME: usize = 32;
+
+/// For a client to find a name.
+const FOR_A_NAME: Duration = Duration::from_secs(60);
+
+/// For a client that has left to take what was said before.
+const TO_LISTEN: Duration = Duration::from_secs(5);
 
 /// A client of the chat.
 #[derive(Debug)]
@@ -100,14 +107,20 @@ impl<S: Stream> Client<S> {
 impl<S: Stream> Guest for Client<S> {
     fn run(&self) {
         let mut input = Lines::new(&*self.stream);
+        self.stream
+            .set_read_deadline(Some(Instant::now() + FOR_A_NAME));
         let Some((name, outbox)) = self.join(&mut input) else {
             return;
         };
+        self.stream.set_read_deadline(None);
         runtime::scope(|s| {
             s.spawn(|| self.write(outbox));
             self.read(&name, &mut input);
             // The hub drops the writer's channel. If the hub is gone, so is that.
             let _ = self.hub.events.send(Event::Leave { name });
+            // What was said before may still be read, but not for ever.
+            let end = Instant::now() + TO_LISTEN;
+            self.stream.set_write_deadline(Some(end));
         });
     }
 
@@ -161,6 +174,8 @@ impl<'a, S: Stream> Lines<'a, S> {
             let mut piece = [0; 1024];
             match self.stream.read_shared(&mut piece) {
                 Ok(n @ 1..) => self.bytes.extend_from_slice(&piece[..n]),
+                // The last line may have no end.
+                Ok(_) if !self.bytes.is_empty() => self.bytes.push(b'\n'),
                 _ => return None,
             }
         }

@@ -2,6 +2,7 @@
 
 use super::{Event, Line, Member};
 use crate::net::Shutdown;
+use crate::serve::send_in_time;
 use channels::{Receiver, Sender, bounded};
 use runtime::{JoinHandle, go};
 use std::collections::BTreeMap;
@@ -85,8 +86,9 @@ impl Room {
 
     fn send(&mut self, line: Line, who: impl Fn(&Line) -> bool) -> Vec<String> {
         let mut slow = Vec::new();
+        let mut end = None;
         self.0.retain(|name, member| {
-            let keeps_up = !who(name) || member.lines.try_send(Line::clone(&line)).is_ok();
+            let keeps_up = !who(name) || send_in_time(&member.lines, Line::clone(&line), &mut end);
             if !keeps_up {
                 // Its writer may wait for the client, for ever.
                 let _ = member.stream.shutdown(Shutdown::Both);

@@ -6,8 +6,8 @@
 //!   one per client      one goroutine                          one per client
 //! ```
 //!
-//! The hub alone knows who is there, so nothing is locked. It never waits for a client: one whose
-//! lines are not taken fast enough, so that its channel is full, is sent away.
+//! The hub alone knows who is there, so nothing is locked. It waits no longer than a moment,
+//! for all clients together: one whose channel is full after that is sent away.
 
 mod guest;
 mod hub;

@@ -9,7 +9,7 @@ use super::response::{self, Connection, Date};
 use super::routes::{Answer, answer};
 use super::status::Status;
 use crate::net::{Shutdown, TcpStream};
-use crate::serve::Guest;
+use crate::serve::{Guest, say_goodbye};
 use runtime::time::sleep;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -23,9 +23,6 @@ const PIECE: usize = 64 * 1024;
 
 /// A buffer that grew beyond this for one request is not kept.
 const KEPT: usize = 4 * PIECE;
-
-/// What a client may still send, and how long, after the last response.
-const LINGER: (usize, Duration) = (256 * 1024, Duration::from_millis(500));
 
 const TEXT: &str = "text/plain";
 
@@ -92,10 +89,8 @@ enum Stop {
 
 impl From<io::Error> for Stop {
     fn from(e: io::Error) -> Stop {
-        match e.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => Stop::Refused(Status::TIMEOUT),
-            _ => Stop::Failed(e),
-        }
+        // Also a timeout of a write: a part of a response may have gone out, and nothing may follow.
+        Stop::Failed(e)
     }
 }
 
@@ -120,7 +115,8 @@ impl<'a> Session<'a> {
             match self.one() {
                 Ok(true) => {}
                 Ok(false) => return self.close(),
-                Err(Stop::Gone) => return Ok(()),
+                // With its last response in flight, perhaps.
+                Err(Stop::Gone) => return self.close(),
                 Err(Stop::Refused(status)) => return self.refuse(status),
                 Err(Stop::Failed(e)) => return Err(e),
             }
@@ -146,6 +142,9 @@ impl<'a> Session<'a> {
         // Relaxed: who misses it here sees it in `read_first`.
         keep &= !self.conn.shared.draining.load(Ordering::Relaxed);
         self.answer(answer, &request, keep)?;
+        if self.body.capacity() > KEPT {
+            self.body = Vec::new();
+        }
         if self.out.len() > PIECE {
             self.flush()?;
         }
@@ -191,9 +190,13 @@ impl<'a> Session<'a> {
         if left.is_zero() {
             return Err(Stop::Refused(Status::TIMEOUT));
         }
-        match self.read(left)? {
-            0 => Err(Stop::Gone),
-            _ => Ok(()),
+        match self.read(left) {
+            Ok(0) => Err(Stop::Gone),
+            Ok(_) => Ok(()),
+            Err(e) => match e.kind() {
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => Err(Stop::Refused(Status::TIMEOUT)),
+                _ => Err(Stop::Failed(e)),
+            },
         }
     }
 
@@ -266,9 +269,6 @@ impl<'a> Session<'a> {
                 let kind = "application/octet-stream";
                 self.head(Status::OK, connection, kind, len, format_args!(""));
                 self.out.append(&mut self.body);
-                if self.body.capacity() > KEPT {
-                    self.body = Vec::new();
-                }
             }
             Answer::File(status, entry, part) => {
                 self.file(status, connection, with_body, entry, part)?;
@@ -393,21 +393,11 @@ impl<'a> Session<'a> {
         self.close()
     }
 
-    /// Writes what is left and ends, but makes sure that it can be read: the system answers input
-    /// that nobody reads with a reset, and that destroys what is still on its way.
+    /// Writes what is left and ends, so that it can be read.
     fn close(&mut self) -> io::Result<()> {
         self.flush()?;
-        self.conn.stream.shutdown(Shutdown::Write)?;
-        let (mut left, time) = LINGER;
-        let end = Instant::now() + time;
-        loop {
-            let n = self.input.bytes().len();
-            self.input.consume(n);
-            left = left.saturating_sub(n);
-            if left == 0 || self.read_by(end).is_err() {
-                return Ok(());
-            }
-        }
+        say_goodbye(&self.conn.stream);
+        Ok(())
     }
 }
 

@@ -91,8 +91,10 @@ fn open(root: &Path, relative: &Path, as_directory: bool) -> io::Result<Found> {
 }
 
 fn to_the_second(time: SystemTime) -> Option<SystemTime> {
-    let since = time.duration_since(UNIX_EPOCH).ok()?;
-    Some(UNIX_EPOCH + Duration::from_secs(since.as_secs()))
+    /// The year 10000, which no header can tell.
+    const END: u64 = 253_402_300_800;
+    let since = time.duration_since(UNIX_EPOCH).ok()?.as_secs();
+    (since < END).then(|| UNIX_EPOCH + Duration::from_secs(since))
 }
 
 /// The path without its percent signs and empty parts; `None` if it is broken or climbs.

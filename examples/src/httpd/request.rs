@@ -57,6 +57,8 @@ pub struct Request {
     pub expects_continue: bool,
     /// The value of the header `Range`.
     pub range: Option<Range<usize>>,
+    /// The value of the header `If-Range`.
+    pub if_range: Option<Range<usize>>,
     /// The value of the header `If-Modified-Since`.
     pub if_modified_since: Option<Range<usize>>,
 }
@@ -78,6 +80,9 @@ pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<Request>, Status> {
     };
     if let Some(status) = too_long(&bytes[..len], limits) {
         return Err(status);
+    }
+    if has_bare_newline(&bytes[..len]) {
+        return Err(Status::BAD_REQUEST);
     }
     let at = |part: &[u8]| {
         if part.is_empty() {
@@ -102,6 +107,7 @@ pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<Request>, Status> {
         framing: Framing::None,
         expects_continue: false,
         range: None,
+        if_range: None,
         if_modified_since: None,
     };
     let mut fields = Fields::default();
@@ -117,6 +123,7 @@ pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<Request>, Status> {
                 }
                 request.expects_continue = version == 1;
             }
+            8 if is(header.name, "if-range") => request.if_range = Some(at(value)),
             10 if is(header.name, "connection") => connection(&mut request, value),
             14 if is(header.name, "content-length") => fields.content_length(value)?,
             17 if is(header.name, "transfer-encoding") => fields.transfer_encoding(value)?,
@@ -145,6 +152,13 @@ fn too_long(bytes: &[u8], limits: &Limits) -> Option<Status> {
         }
         _ => Some(Status::TARGET_TOO_LONG),
     }
+}
+
+/// Whether a line ends without a carriage return: not all take that for the end of one.
+fn has_bare_newline(head: &[u8]) -> bool {
+    let newlines = head.iter().filter(|&&b| b == b'\n').count();
+    let pairs = head.iter().zip(&head[1..]);
+    newlines != pairs.filter(|&pair| pair == (&b'\r', &b'\n')).count()
 }
 
 fn refusal(e: httparse::Error, bytes: &[u8]) -> Status {

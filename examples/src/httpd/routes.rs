@@ -4,6 +4,7 @@
 use super::files::{self, Entry, Found};
 use super::request::{Method, Request};
 use super::status::Status;
+use httpdate::HttpDate;
 use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -70,7 +71,14 @@ fn file(request: &Request, head: &[u8], root: &Path) -> Answer {
         return Answer::NotModified(modified);
     }
     let len = entry.len;
-    match header(&request.range).map_or(Ok(None), |value| files::range(value, len)) {
+    // A part is of use only to one who has the rest of this very file.
+    let is_this = |tag: &[u8]| {
+        let modified = entry.modified.map(|time| HttpDate::from(time).to_string());
+        modified.is_some_and(|modified| modified.as_bytes() == tag)
+    };
+    let range = header(&request.range)
+        .filter(|_| request.method == Method::Get && header(&request.if_range).is_none_or(is_this));
+    match range.map_or(Ok(None), |value| files::range(value, len)) {
         Ok(None) => Answer::File(Status::OK, entry, 0..len),
         Ok(Some(part)) => Answer::File(Status::PARTIAL, entry, part),
         Err(()) => Answer::BadRange(len),

@@ -1,27 +1,31 @@
 //! The server: `/echo` sends each message back, `/broadcast` sends it to all who are there.
 //!
-//! A broadcast waits for nobody. Who takes messages so slowly that those kept for it are too many
-//! is cut off.
+//! A broadcast waits no longer than a moment, for all together. Who takes messages so slowly that
+//! those kept for it are too many even then is cut off. An echo waits for who asked for it.
 
 use super::{Bytes, Half, encode, encode_close};
 use crate::net::{Shutdown, TcpStream};
-use crate::serve::{Guest, Stream};
-use channels::{Receiver, Sender, TrySendError, bounded};
+use crate::serve::{Guest, Stream, say_goodbye, send_in_time};
+use channels::{Receiver, Sender, bounded};
 use runtime::sync::Mutex;
+use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tungstenite::handshake::server::{Callback, ErrorResponse, Request, Response};
 use tungstenite::http::StatusCode;
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::protocol::frame::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
-use tungstenite::{Error, accept_hdr_with_config};
+use tungstenite::{Error, WebSocket, accept_hdr_with_config};
 
 /// The largest message that is taken.
 const MAX_MESSAGE: usize = 1024 * 1024;
+
+/// Messages that are sent back and not written yet: each may be large, and all are one client's.
+const ECHOES: usize = 2;
 
 /// For a client to say what it wants, and to take something of what it is sent.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -54,16 +58,16 @@ impl Room {
     }
 
     fn broadcast(&self, frame: &Bytes) {
+        let mut end = None;
         self.listeners.lock().unwrap().retain(|_, listener| {
-            match listener.out.try_send(Bytes::clone(frame)) {
-                Ok(()) => true,
-                Err(TrySendError::Full(_)) => {
+            let keeps_up = send_in_time(&listener.out, Bytes::clone(frame), &mut end);
+            if !keeps_up {
+                // One that is about to leave has closed its channel, and finishes what it says.
+                if !listener.out.is_closed() {
                     let _ = listener.stream.shutdown(Shutdown::Both);
-                    false
                 }
-                // It is about to leave.
-                Err(TrySendError::Disconnected(_)) => false,
             }
+            keeps_up
         });
     }
 }
@@ -97,12 +101,20 @@ impl Peer {
         }
     }
 
-    fn read(&self, out: &Sender<Bytes>) -> Result<(), Error> {
-        self.stream.set_read_timeout(Some(PATIENCE))?;
-        // A failed send means that a close has been sent, and after it nothing may be.
-        let half = Half::new(&self.stream, |bytes| {
-            let _ = out.send(bytes.into());
-            Ok(())
+    /// From the handshake to the end.
+    fn converse(&self) -> Result<(), Error> {
+        self.stream
+            .set_read_deadline(Some(Instant::now() + PATIENCE));
+        self.stream.set_write_timeout(Some(PATIENCE))?;
+        // The handshake is written at once, all frames are on their way to the writer.
+        let to_writer = OnceCell::<Sender<Bytes>>::new();
+        let half = Half::new(&self.stream, |bytes| match to_writer.get() {
+            None => self.stream.write_shared(bytes),
+            Some(out) => {
+                // If this fails a close has been sent, and after it nothing may be.
+                let _ = out.send(bytes.into());
+                Ok(())
+            }
         });
         let mut mode = Mode::Echo;
         let config = WebSocketConfig::default()
@@ -112,18 +124,47 @@ impl Peer {
         let Ok(mut socket) = accepted else {
             return Ok(()); // it has been told why, if it was there to hear it
         };
-        self.stream.set_read_timeout(None)?;
-        if let Mode::Broadcast = mode {
-            let listener = Listener {
-                out: out.clone(),
-                stream: Arc::clone(&self.stream),
-            };
-            self.room
-                .listeners
-                .lock()
-                .unwrap()
-                .insert(self.number, listener);
-        }
+        self.stream.set_read_deadline(None);
+        let (out, frames) = bounded(match mode {
+            Mode::Echo => ECHOES,
+            Mode::Broadcast => self.room.kept,
+        });
+        let out = to_writer.get_or_init(|| out);
+        *self.out.lock().unwrap() = Some(out.clone());
+        runtime::scope(|s| {
+            s.spawn(|| {
+                if write(&self.stream, &frames).is_err() {
+                    // The reader ends, too; nobody waits for room in the channel any more.
+                    drop(frames);
+                    let _ = self.stream.shutdown(Shutdown::Both);
+                }
+            });
+            if let Mode::Broadcast = mode {
+                let listener = Listener {
+                    out: out.clone(),
+                    stream: Arc::clone(&self.stream),
+                };
+                let mut listeners = self.room.listeners.lock().unwrap();
+                listeners.insert(self.number, listener);
+            }
+            let ended = self.read(&mut socket, mode, out);
+            self.room.listeners.lock().unwrap().remove(&self.number);
+            *self.out.lock().unwrap() = None;
+            if let Some(close) = close_for(&ended) {
+                let _ = out.send(encode_close(close));
+            }
+            out.close();
+        });
+        Ok(())
+    }
+
+    /// Reads to the end, and returns which that was.
+    fn read<S: Read + Write>(
+        &self,
+        socket: &mut WebSocket<S>,
+        mode: Mode,
+        out: &Sender<Bytes>,
+    ) -> Error {
         let ended = loop {
             let frame = match socket.read().map(encode) {
                 Ok(Some(frame)) => frame,
@@ -139,7 +180,7 @@ impl Peer {
         };
         // The answer to a close is written and not flushed.
         let _ = socket.get_mut().flush();
-        Err(ended)
+        ended
     }
 }
 
@@ -177,7 +218,6 @@ fn close_for(e: &Error) -> Option<CloseFrame> {
 }
 
 fn write(stream: &TcpStream, frames: &Receiver<Bytes>) -> io::Result<()> {
-    stream.set_write_timeout(Some(PATIENCE))?;
     for frame in frames {
         stream.write_shared(&frame)?;
     }
@@ -187,24 +227,9 @@ fn write(stream: &TcpStream, frames: &Receiver<Bytes>) -> io::Result<()> {
 
 impl Guest for Peer {
     fn run(&self) {
-        let (out, frames) = bounded(self.room.kept);
-        *self.out.lock().unwrap() = Some(out.clone());
-        runtime::scope(|s| {
-            s.spawn(|| {
-                if write(&self.stream, &frames).is_err() {
-                    // The reader ends, too; nobody waits for room in the channel any more.
-                    drop(frames);
-                    let _ = self.stream.shutdown(Shutdown::Both);
-                }
-            });
-            let ended = self.read(&out);
-            self.room.listeners.lock().unwrap().remove(&self.number);
-            *self.out.lock().unwrap() = None;
-            if let Some(close) = ended.err().as_ref().and_then(close_for) {
-                let _ = out.send(encode_close(close));
-            }
-            drop(out);
-        });
+        // An error means that the client is gone: there is nobody to tell.
+        let _ = self.converse();
+        say_goodbye(&*self.stream);
     }
 
     fn drain(&self) {

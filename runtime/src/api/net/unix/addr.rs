@@ -24,15 +24,16 @@ pub(super) fn from_std(addr: &SocketAddr) -> io::Result<SockAddr> {
     }
 }
 
-/// Of one who sent, or connected. The system says nothing at all of one without a name.
+/// Of one who sent, or connected. The system says nothing at all of one without a name; and std
+/// makes no address of a path that leaves no room for the zero byte at its end, which the system
+/// allows. Such a peer has no name here: what it sent is not to be lost for that.
 pub(super) fn of_peer(addr: &SockAddr) -> io::Result<SocketAddr> {
-    if let Some(path) = addr.as_pathname() {
-        return SocketAddr::from_pathname(path);
-    }
-    match addr.as_abstract_namespace() {
-        Some(name) => SocketAddr::from_abstract_name(name),
-        None => SocketAddr::from_pathname(""),
-    }
+    let named = match (addr.as_pathname(), addr.as_abstract_namespace()) {
+        (Some(path), _) => SocketAddr::from_pathname(path),
+        (None, Some(name)) => SocketAddr::from_abstract_name(name),
+        (None, None) => SocketAddr::from_pathname(""),
+    };
+    named.or_else(|_| SocketAddr::from_pathname(""))
 }
 
 /// Of an end of a socket.

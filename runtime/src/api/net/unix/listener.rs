@@ -55,7 +55,8 @@ impl UnixListener {
         Ok(UnixListener(socket))
     }
 
-    /// Waits for a connection.
+    /// Waits for a connection. A peer whose path is too long for a [`SocketAddr`] is given as one
+    /// without a name.
     ///
     /// # Errors
     /// As [`TcpListener::accept`](crate::net::TcpListener::accept).
