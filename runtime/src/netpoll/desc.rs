@@ -1,5 +1,6 @@
 //! A descriptor as the poller knows it: Go's `pollDesc`.
 
+use super::Side;
 use super::direction::Direction;
 use super::poller::{Place, Poller};
 use crate::atomics::atomic::{AtomicBool, Ordering};
@@ -18,8 +19,8 @@ pub(crate) struct Desc {
     /// Something was reported that a read stops short at (an end, an error, urgent data), or may have: a
     /// short read means nothing any more. Never cleared.
     boundary: AtomicBool,
-    /// Whether `registration` says so. Written under its lock, before a report.
-    registered: AtomicBool,
+    /// In which directions it is registered. Written under the lock of `registration`, before a report.
+    registered: [AtomicBool; 2],
     /// With whom it is registered, and where in its table.
     registration: Mutex<Option<(Arc<Poller>, Place)>>,
 }
@@ -31,23 +32,23 @@ impl Desc {
             write: Direction::new(),
             closed: AtomicBool::new(false),
             boundary: AtomicBool::new(false),
-            registered: AtomicBool::new(false),
+            registered: [AtomicBool::new(false), AtomicBool::new(false)],
             registration: Mutex::new(None),
         })
     }
 
-    /// Whether what comes for it will be reported. True may be outdated; then there was a report of that.
+    /// Whether what comes for it in this direction will be reported. True may be outdated; then there was a report of that.
     #[inline]
-    pub(crate) fn is_registered(&self) -> bool {
+    pub(crate) fn is_registered(&self, side: Side) -> bool {
         // Relaxed: the report's Release and the Acquire of the attempt that began after it order it.
-        self.registered.load(Ordering::Relaxed)
+        self.registered[side as usize].load(Ordering::Relaxed)
     }
 
     /// Whether an attempt that got, or gave, less than it was to has emptied, or filled, a stream.
     #[inline]
-    pub(crate) fn short_drains(&self) -> bool {
+    pub(crate) fn short_drains(&self, side: Side) -> bool {
         // Relaxed: as in `is_registered`. A boundary that was not reported before the attempt will be.
-        self.is_registered() && !self.has_boundary()
+        self.is_registered(side) && !self.has_boundary()
     }
 
     pub(crate) fn has_boundary(&self) -> bool {
@@ -80,25 +81,33 @@ impl Desc {
         self.registration.lock()
     }
 
-    pub(super) fn set_registered(&self, is: bool) {
-        self.registered.store(is, Ordering::Relaxed);
+    pub(super) fn set_unregistered(&self) {
+        for registered in &self.registered {
+            registered.store(false, Ordering::Relaxed);
+        }
     }
 
-    /// Registers it with `poller`, if it is not registered already, there or elsewhere. False: what the
-    /// descriptor stands for is always ready (a regular file).
+    /// Registers it in this direction: with whom it is registered in the other, or else with `poller`. False:
+    /// what the descriptor stands for is always ready (a regular file).
     pub(crate) fn register(
         self: &Arc<Self>,
         poller: &Arc<Poller>,
         fd: BorrowedFd<'_>,
+        side: Side,
     ) -> io::Result<bool> {
         let mut registration = self.registration.lock();
-        if registration.is_some() {
+        if self.is_registered(side) {
             return Ok(true);
         }
-        match poller.add(self, fd) {
-            Ok(slot) => {
-                *registration = Some((Arc::clone(poller), slot));
-                self.set_registered(true);
+        let added = match &*registration {
+            Some((poller, place)) => poller.widen(*place, fd),
+            None => poller.add(self, fd, side).map(|place| {
+                *registration = Some((Arc::clone(poller), place));
+            }),
+        };
+        match added {
+            Ok(()) => {
+                self.registered[side as usize].store(true, Ordering::Relaxed);
                 Ok(true)
             }
             Err(e) if e.raw_os_error() == Some(libc::EPERM) => Ok(false),
@@ -113,9 +122,9 @@ impl Desc {
 
     /// To be called before `fd` is closed, or goes to somebody else.
     pub(crate) fn deregister(&self, fd: BorrowedFd<'_>) {
-        if let Some((poller, slot)) = self.registration.lock().take() {
-            self.set_registered(false);
-            poller.remove(slot, fd);
+        if let Some((poller, place)) = self.registration.lock().take() {
+            self.set_unregistered();
+            poller.remove(place, fd);
             // What was known is void: if it is used again, it is tried first. Nobody waits.
             let waiting = self.report_both();
             debug_assert!(waiting.iter().all(Option::is_none));

@@ -3,6 +3,7 @@
 //! One wait is one system call, to the nanosecond (`epoll_pwait2`, Linux 5.11; before that, `ppoll` on the
 //! epoll descriptor itself). docs/netpoll.md says what this costs less than the `polling` crate.
 
+use super::Side;
 use crate::atomics::Ordering;
 use crate::atomics::atomic::AtomicBool;
 use std::io;
@@ -94,10 +95,19 @@ impl Epoll {
         }
     }
 
-    /// Reports from now on what comes for `fd`, in both directions, under `key`; what is there already
-    /// is reported first.
-    pub(crate) fn add(&self, fd: BorrowedFd<'_>, key: u64) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_ADD, fd.as_raw_fd(), READ | WRITE, key)
+    /// Reports from now on what comes for `fd` in one direction, under `key`; what is there already is
+    /// reported first.
+    pub(crate) fn add(&self, fd: BorrowedFd<'_>, side: Side, key: u64) -> io::Result<()> {
+        let flags = match side {
+            Side::Read => READ,
+            Side::Write => WRITE,
+        };
+        self.control(libc::EPOLL_CTL_ADD, fd.as_raw_fd(), flags, key)
+    }
+
+    /// As [`Epoll::add`], of what is reported in one direction already: in both from now on.
+    pub(crate) fn widen(&self, fd: BorrowedFd<'_>, key: u64) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, fd.as_raw_fd(), READ | WRITE, key)
     }
 
     /// Reports no more. (A wait that has returned already may hold a report of it.)

@@ -16,6 +16,13 @@ pub(crate) mod direction;
 #[cfg(not(loom))]
 pub(crate) mod epoll;
 
+/// Reading or writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Read,
+    Write,
+}
+
 #[cfg(not(loom))]
 mod poller;
 #[cfg(not(loom))]

@@ -4,6 +4,7 @@
 //! has returned already, a descriptor that was replaced under its owner) names a use that is over, and is
 //! nobody's: no event is ever taken for another's, and none finds memory that is gone.
 
+use super::Side;
 use super::desc::Desc;
 use super::epoll::{BATCH, Epoll, NO_EVENT, RawEvent, Readiness, WAKE_KEY};
 use crate::atomics::Mutex;
@@ -155,7 +156,12 @@ impl Poller {
         Ok(self.epoll.get_or_init(|| new))
     }
 
-    pub(super) fn add(&self, desc: &Arc<Desc>, fd: BorrowedFd<'_>) -> io::Result<Place> {
+    pub(super) fn add(
+        &self,
+        desc: &Arc<Desc>,
+        fd: BorrowedFd<'_>,
+        side: Side,
+    ) -> io::Result<Place> {
         let epoll = self.epoll()?;
         // In the table first: whoever is reported must be found.
         let place = {
@@ -163,11 +169,16 @@ impl Poller {
             self.registered.fetch_add(1, Ordering::Relaxed);
             table.take(desc)
         };
-        let added = epoll.add(fd, place.key());
+        let added = epoll.add(fd, side, place.key());
         if added.is_err() {
             self.forget(place);
         }
         added.map(|()| place)
+    }
+
+    /// Of a descriptor that is registered in one direction: in both from now on.
+    pub(super) fn widen(&self, place: Place, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.epoll()?.widen(fd, place.key())
     }
 
     pub(super) fn remove(&self, place: Place, fd: BorrowedFd<'_>) {
@@ -221,7 +232,7 @@ impl Poller {
                     continue;
                 }
                 *registration = None;
-                desc.set_registered(false);
+                desc.set_unregistered();
             }
             woken.extend(desc.report_both().into_iter().flatten());
         }

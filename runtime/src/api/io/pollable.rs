@@ -9,6 +9,7 @@ use crate::api::sync::raw_mutex::RawMutex;
 use crate::atomics::atomic::{AtomicU32, Ordering};
 use crate::g::parker::Token;
 use crate::g::status::WaitReason;
+pub(crate) use crate::netpoll::Side;
 use crate::netpoll::desc::Desc;
 use crate::netpoll::direction::{Attempt, Begin, Direction, REPORTED};
 use crate::netpoll::epoll::timespec;
@@ -20,13 +21,6 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Reading or writing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Read,
-    Write,
-}
 
 /// What an attempt that succeeded says of the descriptor.
 pub(crate) enum Done<T> {
@@ -144,7 +138,7 @@ impl<'a, L: Fn() -> Limit> Watched<'a, L> {
 impl fmt::Debug for Pollable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pollable")
-            .field("registered", &self.desc.is_registered())
+            .field("registered", &self.desc.is_registered(Side::Read))
             .field("closed", &self.desc.is_closed())
             .finish_non_exhaustive()
     }
@@ -247,13 +241,13 @@ impl Pollable {
             match op() {
                 Ok(Done::More(value)) => return Some(Ok(value)),
                 Ok(Done::Short(value)) => {
-                    if self.desc.short_drains() {
+                    if self.desc.short_drains(side) {
                         self.direction(side).drained(attempt);
                     }
                     return Some(Ok(value));
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    if self.desc.is_registered() {
+                    if self.desc.is_registered(side) {
                         self.direction(side).drained(attempt);
                     }
                     return None;
@@ -308,7 +302,7 @@ impl Pollable {
                     if self.desc.is_closed() {
                         return Err(closed());
                     }
-                    if !self.desc.register(&poller, fd)? {
+                    if !self.desc.register(&poller, fd, side)? {
                         return Err(io::Error::new(
                             ErrorKind::Unsupported,
                             "this kind of descriptor says that it would block, but cannot be waited for",
