@@ -2,7 +2,7 @@
 //!
 //! tungstenite reads and writes through one `&mut`, and a conversation does both at once. So each
 //! end has a goroutine that reads, and all that is to be written, its answers to pings and closes
-//! too, goes in whole frames to where one at a time is written: see [`Half`].
+//! too, goes in whole frames to where one at a time is written: see `Half`.
 
 mod client;
 mod server;

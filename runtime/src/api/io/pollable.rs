@@ -278,12 +278,10 @@ impl Pollable {
             };
             return result.unwrap_or_else(|| Err(would_block()));
         }
-        let window = enter();
-        let Some(poller) = window.poller() else {
-            drop(window);
+        let on_goroutine = enter().is_goroutine();
+        if !on_goroutine {
             return self.run_on_thread(fd, side, limit, op);
-        };
-        drop(window);
+        }
         let turn = &self.turns[side as usize];
         while !turn.lock(|| Wait::until(WaitReason::IoWait, limit.end)) {
             if !limit.is_over() {
@@ -302,11 +300,8 @@ impl Pollable {
                     if self.desc.is_closed() {
                         return Err(closed());
                     }
-                    if !self.desc.register(&poller, fd, side)? {
-                        return Err(io::Error::new(
-                            ErrorKind::Unsupported,
-                            "this kind of descriptor says that it would block, but cannot be waited for",
-                        ));
+                    if !self.desc.is_registered(side) {
+                        self.register(fd, side)?;
                     }
                     if let Some(result) = self.attempt(side, attempt, op) {
                         return result;
@@ -325,6 +320,19 @@ impl Pollable {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Registers the descriptor with the poller of the calling goroutine's runtime.
+    #[cold]
+    fn register(&self, fd: BorrowedFd<'_>, side: Side) -> io::Result<()> {
+        let poller = enter().poller().expect("a goroutine has a runtime");
+        match self.desc.register(&poller, fd, side)? {
+            true => Ok(()),
+            false => Err(io::Error::new(
+                ErrorKind::Unsupported,
+                "this kind of descriptor says that it would block, but cannot be waited for",
+            )),
         }
     }
 
