@@ -231,9 +231,16 @@ static HUB: Mutex<Hub> = Mutex::new(Hub {
     running: false,
 });
 
+/// One `Signals`, which is never upgraded: it would then end when the thread lets it go, and what comes
+/// in between would be caught for nobody.
+struct Subscriber {
+    wanted: u64,
+    state: Arc<Watched<Pending>>,
+    alive: Weak<Shared>,
+}
+
 struct Hub {
-    /// With the set that each wants: under the lock nobody is upgraded who might end with it.
-    subscribers: Vec<(u64, Weak<Shared>)>,
+    subscribers: Vec<Subscriber>,
     /// What the signals that are caught did before.
     before: Option<HashMap<c_int, Action>>,
     /// Whether there is a thread.
@@ -265,7 +272,11 @@ impl Hub {
                 .spawn(deliver)?;
             self.running = true;
         }
-        self.subscribers.push((new.wanted, Arc::downgrade(new)));
+        self.subscribers.push(Subscriber {
+            wanted: new.wanted,
+            state: Arc::clone(&new.state),
+            alive: Arc::downgrade(new),
+        });
         let before = self.before.get_or_insert_default();
         for signal in (1..=64).filter(|n| new.wanted & (1 << (n - 1)) != 0) {
             if let Entry::Vacant(entry) = before.entry(signal) {
@@ -277,8 +288,8 @@ impl Hub {
 
     /// Lets those signals do again what they did before that nobody wants any more.
     fn remove_unwanted(&mut self) {
-        self.subscribers.retain(|(_, s)| s.strong_count() > 0);
-        let wanted = self.subscribers.iter().fold(0, |set, (w, _)| set | w);
+        self.subscribers.retain(|s| s.alive.strong_count() > 0);
+        let wanted = self.subscribers.iter().fold(0, |set, s| set | s.wanted);
         if let Some(before) = &mut self.before {
             before.retain(|signal, action| {
                 let keep = wanted & (1 << (signal - 1)) != 0;
@@ -312,23 +323,21 @@ fn deliver() {
         NOTE.sleep(None);
         // Acquire: pairs with the Release in `handler`.
         let arrived = ARRIVED.swap(0, Ordering::Acquire);
-        let live: Vec<Arc<Shared>> = {
+        let subscribers: Vec<_> = {
             let mut hub = HUB.lock();
-            let live: Vec<_> = hub
-                .subscribers
-                .iter()
-                .filter_map(|(_, s)| s.upgrade())
-                .collect();
+            let live = hub.subscribers.iter();
+            let live = live.filter(|s| s.alive.strong_count() > 0);
+            let live: Vec<_> = live.map(|s| (s.wanted, Arc::clone(&s.state))).collect();
             if live.is_empty() {
                 hub.running = false;
                 return;
             }
             live
         };
-        for shared in live.iter().filter(|s| s.wanted & arrived != 0) {
-            shared.state.change(|p| p.0 |= shared.wanted & arrived);
+        for (wanted, state) in subscribers {
+            if wanted & arrived != 0 {
+                state.change(|p| p.0 |= wanted & arrived);
+            }
         }
-        // Dropped without the lock: it may be the last.
-        drop(live);
     }
 }
