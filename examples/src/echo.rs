@@ -1,7 +1,7 @@
 //! Sends back what it receives.
 
-use crate::net::Shutdown;
 use crate::serve::{Guest, Stream};
+use runtime::net::Shutdown;
 
 /// What is read at once. Larger ones only cost memory per connection.
 const PIECE: usize = 16 * 1024;

@@ -20,7 +20,6 @@ pub mod fetch;
 pub mod from_asyncio;
 pub mod from_go;
 pub mod httpd;
-pub mod net;
 pub mod pipeline;
 pub mod prime_sieve;
 pub mod program;

@@ -1,10 +1,10 @@
 //! What the servers' programs do alike: they say where they listen, what is wrong, and how they
 //! ended, and they end when a signal asks them to.
 
-use crate::net::{TcpListener, UnixListener, UnixStream};
 use crate::serve::Farewell;
 use crate::stop;
 use channels::Receiver;
+use runtime::net::{TcpListener, UnixListener, UnixStream};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};

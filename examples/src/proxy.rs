@@ -3,8 +3,8 @@
 //! The two directions end separately: who has said everything (a half-close) can still listen, and
 //! so the end of one is passed on as the end of one.
 
-use crate::net::{Shutdown, SocketAddr, TcpStream};
 use crate::serve::{Guest, Stream, prepare};
+use runtime::net::{Shutdown, SocketAddr, TcpStream};
 use runtime::sync::Mutex;
 use socket2::SockRef;
 use std::io::{self, ErrorKind};

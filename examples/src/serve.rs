@@ -11,8 +11,8 @@
 //!
 //! A guest that fails or panics is gone alone: the others and the acceptor never hear of it.
 
-use crate::net::{Shutdown, TcpListener, TcpStream, UnixListener, UnixStream};
 use channels::{Receiver, Sender, TrySendError, bounded, select};
+use runtime::net::{Shutdown, TcpListener, TcpStream, UnixListener, UnixStream};
 use runtime::sync::{Mutex, WaitGroup};
 use runtime::time::sleep;
 use socket2::{SockRef, TcpKeepalive};

@@ -205,7 +205,7 @@ fn a_shutdown_of_the_proxy_lets_the_upstream_finish_or_cuts() {
 
 #[test]
 fn a_guest_that_panics_is_gone_alone() {
-    struct Nervous(Echo<examples::net::TcpStream>);
+    struct Nervous(Echo<runtime::net::TcpStream>);
     impl Guest for Nervous {
         fn run(&self) {
             let mut first = [0];

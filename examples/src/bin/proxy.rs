@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use examples::net::ToSocketAddrs;
 use examples::program;
 use examples::proxy::{Proxied, Upstream};
 use examples::serve::serve;
+use runtime::net::ToSocketAddrs;
 
 /// Pass every TCP connection on to another address.
 ///

@@ -1,9 +1,9 @@
 //! One client: a reader and a writer.
 
 use super::{Event, Hub, Line, Member};
-use crate::net::Shutdown;
 use crate::serve::{Guest, Stream};
 use channels::{Receiver, bounded};
+use runtime::net::Shutdown;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

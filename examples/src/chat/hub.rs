@@ -1,9 +1,9 @@
 //! The hub: who is there, and who hears what.
 
 use super::{Event, Line, Member};
-use crate::net::Shutdown;
 use crate::serve::send_in_time;
 use channels::{Receiver, Sender, bounded};
+use runtime::net::Shutdown;
 use runtime::{JoinHandle, go};
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 //! ureq is blocking code that knows nothing of goroutines. Over sockets that park, it is all that
 //! is needed: TLS, redirects and timeouts work as they are.
 
-use crate::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use runtime::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
@@ -106,7 +106,7 @@ impl Resolver for Names {
     }
 }
 
-/// Makes connections of the sockets in [`crate::net`].
+/// Makes connections of the sockets in [`runtime::net`].
 #[derive(Debug)]
 struct Sockets;
 

@@ -2,8 +2,8 @@
 
 use super::client::Client;
 use crate::httpd;
-use crate::net::{SocketAddr, TcpListener};
 use channels::Sender;
+use runtime::net::{SocketAddr, TcpListener};
 use runtime::{JoinHandle, Runtime, go};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,6 +1,6 @@
 //! What a client has sent and nobody has used yet.
 
-use crate::net::TcpStream;
+use runtime::net::TcpStream;
 use std::io::{self, Read};
 
 /// Enough for a request of any browser; a longer head makes it grow.

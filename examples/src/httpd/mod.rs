@@ -24,9 +24,9 @@ pub use chunked::Decoder;
 pub use request::{Framing, Method, Request, parse};
 pub use status::Status;
 
-use crate::net::TcpListener;
 use crate::serve::{self, Farewell};
 use channels::Receiver;
+use runtime::net::TcpListener;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! A client, for `ws://` URLs.
 
 use super::Half;
-use crate::net::{Shutdown, TcpStream};
 use crate::serve::Stream;
 use channels::Receiver;
+use runtime::net::{Shutdown, TcpStream};
 use runtime::sync::Mutex;
 use std::io;
 use tungstenite::client::IntoClientRequest;

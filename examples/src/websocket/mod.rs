@@ -10,7 +10,7 @@ mod server;
 pub use client::talk;
 pub use server::{Peer, Room};
 
-use crate::net::TcpStream;
+use runtime::net::TcpStream;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use tungstenite::Message;

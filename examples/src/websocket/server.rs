@@ -4,9 +4,9 @@
 //! those kept for it are too many even then is cut off. An echo waits for who asked for it.
 
 use super::{Bytes, Half, encode, encode_close};
-use crate::net::{Shutdown, TcpStream};
 use crate::serve::{Guest, Stream, say_goodbye, send_in_time};
 use channels::{Receiver, Sender, bounded};
+use runtime::net::{Shutdown, TcpStream};
 use runtime::sync::Mutex;
 use std::cell::OnceCell;
 use std::collections::HashMap;

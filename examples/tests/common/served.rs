@@ -2,8 +2,8 @@
 
 use channels::{Receiver, Sender};
 use examples::httpd;
-use examples::net::TcpListener;
 use examples::serve::Farewell;
+use runtime::net::TcpListener;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;

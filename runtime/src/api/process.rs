@@ -160,29 +160,25 @@ impl Command {
     /// # Errors
     /// As [`Command::spawn`].
     pub fn output(&mut self) -> io::Result<Output> {
-        // As std does it.
+        // As std does it; for this time only.
+        self.set_unsaid(Stdio::null, Stdio::piped);
+        let child = self.spawn();
+        self.set_unsaid(Stdio::inherit, Stdio::inherit);
+        child?.wait_with_output()
+    }
+
+    /// Sets those of standard input, and of output and error, of which nothing was said.
+    fn set_unsaid(&mut self, input: fn() -> Stdio, outputs: fn() -> Stdio) {
         let [stdin, stdout, stderr] = self.said;
         if !stdin {
-            self.inner.stdin(Stdio::null());
+            self.inner.stdin(input());
         }
         if !stdout {
-            self.inner.stdout(Stdio::piped());
+            self.inner.stdout(outputs());
         }
         if !stderr {
-            self.inner.stderr(Stdio::piped());
+            self.inner.stderr(outputs());
         }
-        let child = self.spawn();
-        // For this time only: a next start inherits what nothing was said of.
-        if !stdin {
-            self.inner.stdin(Stdio::inherit());
-        }
-        if !stdout {
-            self.inner.stdout(Stdio::inherit());
-        }
-        if !stderr {
-            self.inner.stderr(Stdio::inherit());
-        }
-        child?.wait_with_output()
     }
 }
 

@@ -5,16 +5,17 @@
 //! | `epoll.rs` | the system calls |
 //! | `direction.rs` | the word of one direction: a protocol |
 //! | `desc.rs` | a descriptor: its two words, and where it is registered |
-//! | `mod.rs` | the poller of a runtime: what is registered, and who polls |
+//! | `poller.rs` | the poller of a runtime: what is registered, and who polls |
 //!
 //! It knows waiters, and nothing of the scheduler: who polls is given what is ready. docs/netpoll.md tells
 //! the whole story.
 
-#[cfg(not(loom))]
 pub(crate) mod desc;
 pub(crate) mod direction;
-#[cfg(not(loom))]
 pub(crate) mod epoll;
+mod poller;
+
+pub(crate) use poller::Poller;
 
 /// Reading or writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +23,3 @@ pub(crate) enum Side {
     Read,
     Write,
 }
-
-#[cfg(not(loom))]
-mod poller;
-#[cfg(not(loom))]
-pub(crate) use poller::Poller;

@@ -83,7 +83,7 @@ pub(crate) struct Pollable {
 }
 
 /// The limit of a wait, which somebody may change meanwhile.
-struct Watched<'a, L> {
+struct LiveLimit<'a, L> {
     limit: &'a L,
     renewals: &'a AtomicU32,
     seen: u32,
@@ -93,12 +93,12 @@ struct Watched<'a, L> {
     end: Option<Instant>,
 }
 
-impl<'a, L: Fn() -> Limit> Watched<'a, L> {
+impl<'a, L: Fn() -> Limit> LiveLimit<'a, L> {
     fn new(limit: &'a L, renewals: &'a AtomicU32) -> Self {
         // Acquire: pairs with the Release in `renew`: the limit is read after.
         let seen = renewals.load(Ordering::Acquire);
         let now = limit();
-        let mut new = Watched {
+        let mut new = LiveLimit {
             limit,
             renewals,
             seen,
@@ -196,7 +196,7 @@ impl Pollable {
     /// The limit has changed, also for the goroutines that wait already. Who has the turn is woken; the
     /// others look when they get it, and when what they knew as their end has come.
     pub(crate) fn renew(&self, side: Side) {
-        // Release: pairs with the Acquire in `Watched`.
+        // Release: pairs with the Acquire in `LiveLimit`.
         self.renewals[side as usize].fetch_add(1, Ordering::Release);
         if let Some(claimed) = self.direction(side).report() {
             claimed.ready();
@@ -268,7 +268,7 @@ impl Pollable {
         limit: &impl Fn() -> Limit,
         op: &mut impl FnMut() -> io::Result<Done<T>>,
     ) -> io::Result<T> {
-        let mut limit = Watched::new(limit, &self.renewals[side as usize]);
+        let mut limit = LiveLimit::new(limit, &self.renewals[side as usize]);
         if limit.now.nonblocking {
             // Whatever was reported so far: the caller wants to know it of the kernel.
             let result = match begun {
@@ -340,7 +340,7 @@ impl Pollable {
         &self,
         fd: BorrowedFd<'_>,
         side: Side,
-        mut limit: Watched<'_, L>,
+        mut limit: LiveLimit<'_, L>,
         op: &mut impl FnMut() -> io::Result<Done<T>>,
     ) -> io::Result<T> {
         loop {

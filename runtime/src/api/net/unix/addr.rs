@@ -46,3 +46,42 @@ pub(super) fn of_socket(addr: &SockAddr) -> io::Result<SocketAddr> {
         )),
     }
 }
+
+/// For a type that has two ends: their addresses.
+macro_rules! unix_ends {
+    ($name:ident) => {
+        impl $name {
+            /// The address of this end.
+            ///
+            /// # Errors
+            /// Those of the system.
+            pub fn local_addr(&self) -> io::Result<SocketAddr> {
+                addr::of_socket(&self.0.sock().local_addr()?)
+            }
+
+            /// The address of the other end.
+            ///
+            /// # Errors
+            /// [`ErrorKind::NotConnected`](io::ErrorKind::NotConnected) if there is none.
+            pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+                addr::of_socket(&self.0.sock().peer_addr()?)
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let mut f = f.debug_struct(stringify!($name));
+                f.field("fd", &self.as_raw_fd());
+                if let Ok(addr) = self.local_addr() {
+                    f.field("local", &addr);
+                }
+                if let Ok(addr) = self.peer_addr() {
+                    f.field("peer", &addr);
+                }
+                f.finish()
+            }
+        }
+    };
+}
+
+pub(super) use unix_ends;

@@ -1,11 +1,10 @@
 //! Unix datagrams.
 
-use super::addr;
+use super::addr::{self, unix_ends};
 use crate::api::io::pollable::Side;
 use crate::api::net::common::{any_socket, data_socket, descriptor, shutdown_socket};
 use crate::api::net::socket::Socket;
 use socket2::{Domain, SockAddr, Type};
-use std::fmt;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -94,22 +93,6 @@ impl UnixDatagram {
         self.0.try_clone().map(UnixDatagram)
     }
 
-    /// The address of this end.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        addr::of_socket(&self.0.sock().local_addr()?)
-    }
-
-    /// The address of the other end.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotConnected`](io::ErrorKind::NotConnected) if there is none.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        addr::of_socket(&self.0.sock().peer_addr()?)
-    }
-
     /// Waits for a datagram; its length, and from whom it is. What does not fit is lost.
     ///
     /// # Errors
@@ -174,17 +157,4 @@ impl UnixDatagram {
 }
 
 descriptor!(UnixDatagram, std::os::unix::net::UnixDatagram);
-
-impl fmt::Debug for UnixDatagram {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut f = f.debug_struct("UnixDatagram");
-        f.field("fd", &self.as_raw_fd());
-        if let Ok(addr) = self.local_addr() {
-            f.field("local", &addr);
-        }
-        if let Ok(addr) = self.peer_addr() {
-            f.field("peer", &addr);
-        }
-        f.finish()
-    }
-}
+unix_ends!(UnixDatagram);

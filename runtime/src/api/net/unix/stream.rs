@@ -1,11 +1,10 @@
 //! Unix streams.
 
-use super::addr;
+use super::addr::{self, unix_ends};
 use crate::api::io::pollable::Side;
 use crate::api::net::common::{any_socket, data_socket, descriptor, shutdown_socket, stream_io};
 use crate::api::net::socket::Socket;
 use socket2::{Domain, SockAddr, Type};
-use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -75,22 +74,6 @@ impl UnixStream {
         self.0.try_clone().map(UnixStream)
     }
 
-    /// The address of this end.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        addr::of_socket(&self.0.sock().local_addr()?)
-    }
-
-    /// The address of the other end.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        addr::of_socket(&self.0.sock().peer_addr()?)
-    }
-
     /// As a read, but leaves the bytes where they are. (Not stable in std yet.)
     ///
     /// # Errors
@@ -105,18 +88,5 @@ impl UnixStream {
 }
 
 descriptor!(UnixStream, std::os::unix::net::UnixStream);
+unix_ends!(UnixStream);
 stream_io!(UnixStream, Socket::read_unix);
-
-impl fmt::Debug for UnixStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut f = f.debug_struct("UnixStream");
-        f.field("fd", &self.as_raw_fd());
-        if let Ok(addr) = self.local_addr() {
-            f.field("local", &addr);
-        }
-        if let Ok(addr) = self.peer_addr() {
-            f.field("peer", &addr);
-        }
-        f.finish()
-    }
-}
