@@ -70,6 +70,7 @@ fn close_ends_every_wait_of_threads() {
 /// Beside those who come and go: nobody is left behind.
 #[test]
 fn close_races_with_waits() {
+    let _alone = alone();
     with_procs(|rt| {
         rt.run(|| {
             for round in 0..200u32 {

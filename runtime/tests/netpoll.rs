@@ -6,7 +6,7 @@ use runtime::io::Registered;
 use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Write, pipe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support::everywhere;
+use support::{alone, everywhere};
 
 fn registered_pipe() -> (Registered<PipeReader>, Registered<PipeWriter>) {
     let (rx, tx) = pipe().unwrap();
@@ -37,6 +37,7 @@ fn a_ping_pong_through_pipes() {
 
 #[test]
 fn a_reader_without_data_does_not_hold_a_p() {
+    let _alone = alone();
     let rt = runtime::start(1);
     rt.run(|| {
         let (rx, mut tx) = registered_pipe();
@@ -83,6 +84,7 @@ fn a_deadline_ends_a_wait_and_loses_nothing() {
 
 #[test]
 fn readable_and_writable_wait() {
+    let _alone = alone();
     runtime::start(1).run(|| {
         let (rx, mut tx) = registered_pipe();
         tx.writable().unwrap();
@@ -110,6 +112,7 @@ fn readable_and_writable_wait() {
 
 #[test]
 fn a_descriptor_outlives_the_runtime_it_waited_in() {
+    let _alone = alone();
     let (rx, mut tx) = registered_pipe();
     let rx = Arc::new(rx);
     for round in 0..3u8 {
@@ -138,6 +141,7 @@ fn a_descriptor_outlives_the_runtime_it_waited_in() {
 
 #[test]
 fn a_wait_by_another_runtimes_poller_survives_its_end() {
+    let _alone = alone();
     let (rx, mut tx) = registered_pipe();
     let rx = Arc::new(rx);
     let (first, second) = (runtime::start(1), runtime::start(1));
@@ -162,6 +166,7 @@ fn a_wait_by_another_runtimes_poller_survives_its_end() {
 
 #[test]
 fn cancel_and_shutdown_end_waits() {
+    let _alone = alone();
     let (rx, _tx) = registered_pipe();
     let rx = Arc::new(rx);
     let rt = runtime::start(2);
@@ -189,6 +194,7 @@ fn cancel_and_shutdown_end_waits() {
 
 #[test]
 fn a_regular_file_is_always_ready() {
+    let _alone = alone();
     runtime::start(1).run(|| {
         let file = Registered::new(
             std::fs::File::open(file!())
@@ -215,6 +221,7 @@ fn a_thread_waits_with_a_timeout_too() {
 
 #[test]
 fn a_busy_p_still_polls() {
+    let _alone = alone();
     let rt = runtime::start(1);
     rt.run(|| {
         let (mut rx, mut tx) = registered_pipe();
@@ -248,6 +255,7 @@ fn a_busy_p_still_polls() {
 
 #[test]
 fn a_p_that_is_handed_off_leaves_somebody_who_polls() {
+    let _alone = alone();
     support::within_minute(|| {
         let rt = runtime::start(1);
         // A locked thread waits for the network: its M sleeps until its goroutine is ready.
@@ -285,6 +293,7 @@ fn a_p_that_is_handed_off_leaves_somebody_who_polls() {
 
 #[test]
 fn a_runtime_that_ends_by_itself_wakes_those_of_others() {
+    let _alone = alone();
     support::within_minute(|| {
         let (rx, mut tx) = registered_pipe();
         let rx = Arc::new(rx);
@@ -309,6 +318,7 @@ fn a_runtime_that_ends_by_itself_wakes_those_of_others() {
 
 #[test]
 fn a_descriptor_that_was_replaced_under_its_owner_harms_nobody() {
+    let _alone = alone();
     support::within_minute(|| {
         let rt = runtime::start(1);
         rt.run(|| {

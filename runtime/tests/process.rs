@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use support::{everywhere, within_minute};
+use support::{alone, everywhere, within_minute};
 
 #[test]
 fn what_a_child_writes_and_how_it_ends() {
@@ -57,6 +57,7 @@ fn both_outputs_are_read_at_once() {
 
 #[test]
 fn a_waiting_goroutine_holds_neither_thread_nor_p() {
+    let _alone = alone();
     within_minute(|| {
         let rt = runtime::start(1);
         rt.run(|| {
@@ -150,6 +151,7 @@ fn this_test(name: &str) -> Command {
 
 #[test]
 fn standard_input_parks_a_goroutine() {
+    let _alone = alone();
     if std::env::var_os("AS_CHILD").is_some() {
         // The child: answers lines, and says how much another goroutine did meanwhile.
         let rt = runtime::start(1);
@@ -202,6 +204,7 @@ fn standard_input_parks_a_goroutine() {
 
 #[test]
 fn a_line_whose_reader_was_interrupted_is_not_lost() {
+    let _alone = alone();
     if std::env::var_os("AS_CHILD").is_some() {
         let rt = runtime::start(1);
         return rt.run(|| {
@@ -245,6 +248,7 @@ fn output_changes_nothing_for_the_next_start() {
 
 #[test]
 fn standard_input_may_be_a_file() {
+    let _alone = alone();
     if std::env::var_os("AS_CHILD").is_some() {
         let rt = runtime::start(1);
         return rt.run(|| println!("\nlines {}", runtime::io::stdin().lines().count()));
