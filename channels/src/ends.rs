@@ -89,7 +89,7 @@ impl<T> Hchan<T> {
     unsafe fn free(chan: NonNull<Hchan<T>>) {
         // SAFETY: nobody else knows of the channel any more.
         unsafe {
-            let layout = Self::layout(chan.as_ref().head.cap).0;
+            let layout = Self::layout(chan.as_ref().head.cap()).0;
             ptr::drop_in_place(chan.as_ptr());
             dealloc(chan.as_ptr().cast(), layout);
         }

@@ -320,10 +320,15 @@ impl<T> Hchan<T> {
             let queues = &self.head.queues;
             queues.sendq.push(sudog);
             self.head.wake_watchers(&window, Side::Recv);
-            window.park_until(WaitReason::ChanSend, Interrupt::Allowed, deadline, || {
-                self.head.unlock(held);
-                true
-            })
+            window.park_until(
+                self.head.wait(WaitReason::ChanSend),
+                Interrupt::Allowed,
+                deadline,
+                || {
+                    self.head.unlock(held);
+                    true
+                },
+            )
         };
         if token == Token::new(DONE) {
             return Ok(());
@@ -438,7 +443,7 @@ impl<T> Hchan<T> {
             queues.recvq.push(sudog);
             self.head.wake_watchers(&window, Side::Send);
             window.park_until(
-                WaitReason::ChanReceive,
+                self.head.wait(WaitReason::ChanReceive),
                 Interrupt::Allowed,
                 deadline,
                 || {

@@ -6,8 +6,11 @@
 //! (`Select::ready`), who are woken whenever it may have, and take part in nothing.
 
 use crate::waitq::{CLOSED, DONE, Sudog, WaitQueue};
-use runtime::park::{self, Claimed, Held, Lock, Window};
+use runtime::park::{
+    self, Claimed, Encoding, Field, Held, Lock, Subject, Wait, WaitReason, Window,
+};
 use std::cell::Cell;
+use std::mem::offset_of;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 /// Enters the runtime.
@@ -42,8 +45,9 @@ pub(crate) struct Head {
     flags: AtomicU8,
     /// Only `is_empty` of its queues without the lock.
     pub(crate) queues: Queues,
-    /// `None` is unbounded.
-    pub(crate) cap: Option<usize>,
+    /// The capacity; the largest number if it is unbounded.
+    cap: usize,
+    unbounded: bool,
     /// Handles on each side; `ends.rs` counts them.
     pub(crate) senders: AtomicUsize,
     pub(crate) receivers: AtomicUsize,
@@ -75,6 +79,28 @@ pub(crate) enum Side {
     Send,
 }
 
+/// A channel as dumps show it.
+pub(crate) static CHAN: Subject = {
+    const fn field(name: &'static str, offset: usize, as_: Encoding) -> Field {
+        Field { name, offset, as_ }
+    }
+    Subject {
+        kind: "chan",
+        fields: &[
+            field("cap", offset_of!(Head, cap), Encoding::Limit),
+            field("len", offset_of!(Head, len), Encoding::U64),
+            field("senders", offset_of!(Head, senders), Encoding::U64),
+            field("receivers", offset_of!(Head, receivers), Encoding::U64),
+            field(
+                "closed",
+                offset_of!(Head, flags),
+                Encoding::Flag(CLOSED_FLAG),
+            ),
+        ],
+        list: None,
+    }
+};
+
 // SAFETY: the queues, but for their atomic part, are protected by the lock; nothing of the user's is
 // in here.
 unsafe impl Send for Head {}
@@ -84,7 +110,8 @@ unsafe impl Sync for Head {}
 impl Head {
     pub(crate) fn new(lock: Lock, cap: Option<usize>) -> Head {
         Head {
-            cap,
+            cap: cap.unwrap_or(usize::MAX),
+            unbounded: cap.is_none(),
             senders: AtomicUsize::new(1),
             receivers: AtomicUsize::new(1),
             queues: Queues {
@@ -99,6 +126,17 @@ impl Head {
             flags: AtomicU8::new(0),
             len: AtomicUsize::new(0),
         }
+    }
+
+    /// `None` is unbounded.
+    pub(crate) fn cap(&self) -> Option<usize> {
+        (!self.unbounded).then_some(self.cap)
+    }
+
+    /// A wait on this channel.
+    #[inline(always)]
+    pub(crate) fn wait(&self, reason: WaitReason) -> Wait {
+        Wait::on(reason, self, &CHAN)
     }
 
     /// Locks the channel. The queues may be used until the lock is released.

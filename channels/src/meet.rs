@@ -103,8 +103,8 @@ impl<T> Hchan<T> {
             (*s).elem = p.cast();
             self.head.unlock(held);
             claimed.ready_in(&window);
-            let reason = WaitReason::ChanReceive;
-            let (window, token) = window.park_open(reason, Interrupt::Forbidden, None, || true);
+            let wait = self.head.wait(WaitReason::ChanReceive);
+            let (window, token) = window.park_open(wait, Interrupt::Forbidden, None, || true);
             debug_assert_eq!(token, Token::new(0));
             drop(window);
             // SAFETY: the select wrote before its claim, and does not touch it any more.

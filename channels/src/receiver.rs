@@ -2,7 +2,6 @@
 
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::hchan::{Hchan, Nothing};
-use crate::head::Head;
 use crate::iter::{IntoIter, Iter, TryIter};
 use crate::select::{recv_from_source, wait_for_nothing};
 use crate::source::Handle;
@@ -280,10 +279,7 @@ impl<T> Receiver<T> {
     /// Capacity of the channel; `None` if it is unbounded. A source is as a channel of capacity 1.
     pub fn capacity(&self) -> Option<usize> {
         match self.kind() {
-            Kind::Chan(Hchan {
-                head: Head { cap, .. },
-                ..
-            }) => *cap,
+            Kind::Chan(chan) => chan.head.cap(),
             Kind::Source(_) => Some(1),
             Kind::Nil => Some(0),
         }

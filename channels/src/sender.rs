@@ -166,7 +166,7 @@ impl<T> Sender<T> {
 
     /// Capacity of the channel; `None` if it is unbounded.
     pub fn capacity(&self) -> Option<usize> {
-        self.head().map_or(Some(0), |h| h.cap)
+        self.head().map_or(Some(0), Head::cap)
     }
 
     /// Whether two senders belong to the same channel. (Nil channels are all the same one.)

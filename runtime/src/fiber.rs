@@ -12,8 +12,9 @@ use crate::stack::{HEADER_WORDS, Slot};
 use corosensei::stack::{Stack, StackPointer};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use std::cell::Cell;
-use std::mem::size_of;
-use std::ptr::NonNull;
+use std::mem::{offset_of, size_of, size_of_val};
+use std::ptr::{self, NonNull};
+use std::sync::OnceLock;
 
 type Co = Coroutine<usize, usize, (), SlotStack>;
 
@@ -38,7 +39,28 @@ unsafe impl Stack for SlotStack {
 struct Control {
     co: Co,
     yielder: Cell<*const Yielder<usize, usize>>,
+    label: Cell<Label>,
     slot: Slot,
+}
+
+/// A few words that whoever suspends leaves for those who look at the fiber from outside. Here
+/// because a switch touches these cache lines anyway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub(crate) struct Label {
+    pub(crate) on: *const (),
+    pub(crate) what: *const (),
+    pub(crate) since: u64,
+    pub(crate) bounded: bool,
+}
+
+impl Label {
+    pub(crate) const NONE: Label = Label {
+        on: std::ptr::null(),
+        what: std::ptr::null(),
+        since: 0,
+        bounded: false,
+    };
 }
 
 const _: () = assert!(size_of::<Control>() <= HEADER_WORDS * size_of::<usize>());
@@ -84,6 +106,7 @@ impl Fiber {
             place.write(Control {
                 co,
                 yielder: Cell::new(std::ptr::null()),
+                label: Cell::new(Label::NONE),
                 slot,
             });
             Fiber(NonNull::new_unchecked(place))
@@ -113,6 +136,13 @@ impl Fiber {
     pub(crate) unsafe fn suspend(&self, word: usize) -> usize {
         // SAFETY: set at the first resume; the yielder lives as long as the coroutine.
         unsafe { (*(*self.0.as_ptr()).yielder.get()).suspend(word) }
+    }
+
+    /// Leaves a label for those who look from outside. By the code that runs on this fiber.
+    #[inline(always)]
+    pub(crate) fn set_label(&self, label: Label) {
+        // SAFETY: the control block is valid while the Fiber exists.
+        unsafe { self.0.as_ref() }.label.set(label);
     }
 
     /// Brings the control block into the cache: it will be resumed soon.
@@ -149,6 +179,89 @@ impl Fiber {
             control.slot
         }
     }
+}
+
+/// A suspended fiber as it is seen from outside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) label: Label,
+    /// Registers of the code that suspended: all that an unwinder needs to begin with.
+    pub(crate) pc: usize,
+    pub(crate) sp: usize,
+    pub(crate) bp: usize,
+    /// One past the highest byte of its stack.
+    pub(crate) top: usize,
+    /// The lowest address of its stack, guard included.
+    pub(crate) limit: usize,
+}
+
+/// Looks at the fiber that `control` leads to (a [`Fiber`] as a plain word, of an owner elsewhere), by
+/// copies of its words, which `read` makes. What it gives is right if the fiber was suspended all the
+/// while; that is for the caller to find out. `None`: it was not, or this kind of machine is not known.
+pub(crate) fn look(control: usize, read: impl Fn(usize, &mut [usize]) -> bool) -> Option<Seen> {
+    const WORD: usize = size_of::<usize>();
+    let mut words = [0; size_of::<Control>().div_ceil(WORD)];
+    if !cfg!(target_arch = "x86_64") || !read(control, &mut words) {
+        return None;
+    }
+    let word = |offset: usize| words[offset / WORD];
+    let label = offset_of!(Control, label);
+    let slot = offset_of!(Control, slot);
+    let stack = offset_of!(Control, co) + saved_at()?;
+    let label = Label {
+        on: ptr::with_exposed_provenance(word(label + offset_of!(Label, on))),
+        what: ptr::with_exposed_provenance(word(label + offset_of!(Label, what))),
+        since: word(label + offset_of!(Label, since)) as u64,
+        bounded: word(label + offset_of!(Label, bounded)) & 1 != 0,
+    };
+    let (limit, top) = Slot::bounds_of([word(slot), word(slot + WORD)]);
+    let at = word(stack);
+    // What corosensei pushes before it saves its stack pointer.
+    let mut saved = [0; 3];
+    if at < limit || at + size_of_val(&saved) > top || !read(at, &mut saved) {
+        return None;
+    }
+    let [pc, _rbx, bp] = saved;
+    Some(Seen {
+        label,
+        pc,
+        sp: at + size_of_val(&saved),
+        bp,
+        top,
+        limit,
+    })
+}
+
+/// Where in a suspended coroutine its stack pointer is: corosensei does not say. It is the word that
+/// leads into the stack and changes with the first switch.
+fn saved_at() -> Option<usize> {
+    static AT: OnceLock<Option<usize>> = OnceLock::new();
+    *AT.get_or_init(|| {
+        const BYTES: usize = 16 << 10;
+        let memory = vec![0u128; BYTES / size_of::<u128>()];
+        let limit = memory.as_ptr().addr();
+        let stack = SlotStack {
+            top: StackPointer::new(limit + BYTES)?,
+            limit: StackPointer::new(limit)?,
+        };
+        let mut co = Co::with_stack(stack, |yielder: &Yielder<usize, usize>, _| {
+            yielder.suspend(0);
+        });
+        let words = |co: &Co| {
+            let words = size_of::<Co>() / size_of::<usize>();
+            // SAFETY: the bytes of a value that exists; all of its fields are words.
+            unsafe { std::slice::from_raw_parts(ptr::from_ref(co).cast::<usize>(), words) }.to_vec()
+        };
+        let fresh = words(&co);
+        co.resume(0);
+        let suspended = words(&co);
+        co.resume(0);
+        let leads_in = |word: usize| word > limit && word < limit + BYTES;
+        let changed = |i: &usize| suspended[*i] != fresh[*i] && leads_in(suspended[*i]);
+        (0..fresh.len())
+            .find(changed)
+            .map(|i| i * size_of::<usize>())
+    })
 }
 
 #[cfg(test)]

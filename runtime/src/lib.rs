@@ -34,6 +34,9 @@ mod fiber;
 #[cfg(not(loom))]
 mod g;
 #[cfg(not(loom))]
+#[allow(dead_code)]
+mod inspect;
+#[cfg(not(loom))]
 mod m;
 #[cfg(not(loom))]
 mod netpoll;
@@ -59,6 +62,7 @@ mod g {
     pub(crate) mod join;
     pub(crate) mod parker;
     pub(crate) mod status;
+    pub(crate) mod wait;
 }
 #[cfg(all(loom, test))]
 #[allow(dead_code, reason = "no model uses all of it")]
@@ -103,6 +107,7 @@ mod api {
 mod park {
     pub(crate) use crate::g::parker::{Claimed, Token, Waiter};
     pub(crate) use crate::g::status::WaitReason;
+    pub(crate) use crate::g::wait::{Subject, Wait};
     pub(crate) use crate::models::ground::{
         Interrupt, Window, enter, enter_quietly, everybody_waited_long, interrupted,
     };
@@ -116,7 +121,7 @@ mod models;
 #[cfg(not(loom))]
 mod exports {
     pub use crate::api::builder::{Builder, DEFAULT_MAX_THREADS, start};
-    pub use crate::api::calls::{OsThreadGuard, blocking, lock_os_thread, yield_now};
+    pub use crate::api::calls::{OsThreadGuard, blocking, label, lock_os_thread, yield_now};
     pub use crate::api::cancellable::{Cancelled, Canceller, cancellable};
     #[doc(hidden)]
     pub use crate::api::join::spawn_named as __spawn_named;

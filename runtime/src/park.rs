@@ -77,6 +77,7 @@
 
 pub use crate::g::parker::{Claimed, Token, Waiter};
 pub use crate::g::status::WaitReason;
+pub use crate::g::wait::{Encoding, Field, List, ListHead, Subject, Wait};
 pub use crate::p::lock::{Held, Lock};
 pub use crate::sched::{Interrupt, Window};
 

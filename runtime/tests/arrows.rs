@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from the ground up: each may name itself and those before it.
-const ROOMS: [&str; 12] = [
-    "atomics", "stack", "fiber", "g", "m", "timer", "netpoll", "p", "trace", "sched", "park", "api",
+const ROOMS: [&str; 13] = [
+    "atomics", "stack", "fiber", "g", "m", "timer", "netpoll", "p", "inspect", "trace", "sched",
+    "park", "api",
 ];
 
 /// What `lib.rs` re-exports at the root, which doc examples and macros may name.

@@ -1,15 +1,15 @@
 //! One arm of a select: a send or a receive of which the protocol (`run.rs`) knows no types.
 
 use crate::hchan::{Hchan, Nothing, Took};
-use crate::head::{Head, Side, enter};
+use crate::head::{CHAN, Head, Side, enter};
 use crate::meet::{Partner, Sending};
 use crate::receiver::Kind as From;
 use crate::source::Handle;
 use crate::waitq::{DONE, Sudog};
 use crate::{Receiver, Sender};
-use runtime::park::{Held, Taken, Token, Waiter, Window};
+use runtime::park::{Held, List, Subject, Taken, Token, WaitReason, Waiter, Window};
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, offset_of};
 use std::ptr;
 
 /// How an arm was chosen.
@@ -42,6 +42,7 @@ pub(super) struct SourceTable {
 }
 
 #[derive(Clone, Copy)]
+#[repr(C, usize)]
 pub(super) enum Kind<'a> {
     Recv(&'a Head, Take),
     Send(&'a Head),
@@ -49,6 +50,26 @@ pub(super) enum Kind<'a> {
     /// A nil channel.
     Never,
 }
+
+static SOURCE: Subject = Subject::named("timer or signal");
+
+/// The arms of a select as dumps show them.
+pub(super) static ARMS: Subject = Subject {
+    kind: "select",
+    fields: &[],
+    list: Some(List {
+        stride: size_of::<Arm<'static>>(),
+        // A `repr(C, usize)` enum: its tag, and then what it carries.
+        tag: offset_of!(Arm<'static>, kind),
+        object: offset_of!(Arm<'static>, kind) + size_of::<usize>(),
+        kinds: &[
+            Some((WaitReason::ChanReceive, &CHAN)),
+            Some((WaitReason::ChanSend, &CHAN)),
+            Some((WaitReason::Timer, &SOURCE)),
+            None,
+        ],
+    }),
+};
 
 /// One arm, and, while the select waits, its sudog.
 pub struct Arm<'a> {

@@ -11,10 +11,12 @@
 //!
 //! docs/select.md tells it, with the argument that exactly one arm fires.
 
-use super::arm::{Arm, Attempt, Won};
+use super::arm::{ARMS, Arm, Attempt, Won};
 use crate::head::{Head, enter};
 use crate::waitq::{CLOSED, OUTCOMES};
-use runtime::park::{self, Held, Interrupt, Taken, Token, WaitReason, Waiter, Window};
+use runtime::park::{
+    self, Held, Interrupt, ListHead, Taken, Token, Wait, WaitReason, Waiter, Window,
+};
 use std::ptr;
 use std::time::Instant;
 
@@ -132,6 +134,7 @@ unsafe fn wait(
         unsafe { arm.enqueue(&window, waiter, i as u32, how.ready) };
     }
     let last = locks.last(arms);
+    let count = arms.len();
     let all = ptr::from_mut(arms);
     let reason = match how.reason {
         WaitReason::Select if arms.is_empty() => WaitReason::SelectNoCases,
@@ -145,11 +148,16 @@ unsafe fn wait(
         }
         true
     };
+    let list = ListHead {
+        first: all.cast::<()>().cast_const(),
+        len: count,
+    };
+    let what = Wait::on(reason, &raw const list, &ARMS);
     // SAFETY: the commit function only releases locks. What it is published in forgets it below.
     let (window, token) = unsafe {
         match sources {
-            false => window.park_until(reason, Interrupt::Allowed, deadline, commit),
-            true => window.park_open(reason, Interrupt::Allowed, deadline, commit),
+            false => window.park_until(what, Interrupt::Allowed, deadline, commit),
+            true => window.park_open(what, Interrupt::Allowed, deadline, commit),
         }
     };
     if let Some(last) = last {

@@ -1,5 +1,6 @@
 //! What a goroutine can ask of the scheduler directly.
 
+use crate::m::locals::own_goroutine;
 use crate::sched::interrupt::unwind_if_asked;
 use crate::sched::{Window, lock_os_thread as lock, unlock_os_thread as unlock};
 use std::marker::PhantomData;
@@ -44,6 +45,24 @@ where
     // Back to a P now, rather than at some later call: who calls this expects to go on at once.
     drop(Window::enter_quietly());
     result
+}
+
+/// Labels the calling goroutine: dumps and traces show `key=value` wherever they name it, until another
+/// value is set, or an empty one, which takes the label away (Go's `pprof.SetGoroutineLabels`). A
+/// goroutine keeps 16; the oldest goes first. Labels are not inherited. On a plain thread nothing
+/// happens.
+///
+/// ```
+/// let rt = runtime::start(1);
+/// rt.run(|| {
+///     runtime::label("request", "GET /");
+///     runtime::label("user", 17);
+/// });
+/// ```
+pub fn label(key: impl Into<String>, value: impl ToString) {
+    if let Some(g) = own_goroutine() {
+        g.tag.label(key.into(), value.to_string());
+    }
 }
 
 /// Binds the calling goroutine to the thread it runs on, and this thread to it, until the guard is

@@ -7,8 +7,8 @@ use crate::g::join::Released;
 use crate::g::parker::Token;
 use crate::g::status::WaitReason;
 use crate::g::task::JoinError;
-use crate::g::{G, GoroutineId};
-use crate::park::Interrupt;
+use crate::g::{G, GOROUTINE, GoroutineId};
+use crate::park::{Interrupt, Wait};
 use crate::sched::{Spawned, Window, free_g, interrupt, spawn_outside};
 use std::fmt;
 use std::marker::PhantomData;
@@ -227,9 +227,12 @@ impl<T> JoinHandle<T> {
             // SAFETY: the commit publishes the waiter by one atomic word; a stale waiter is
             // harmless there.
             let (window, token) = unsafe {
-                window.park_until(WaitReason::Join, interrupt, until, || {
-                    g.join.register(waiter)
-                })
+                window.park_until(
+                    Wait::on(WaitReason::Join, g, &GOROUTINE),
+                    interrupt,
+                    until,
+                    || g.join.register(waiter),
+                )
             };
             drop(window);
             if g.join.is_done() {

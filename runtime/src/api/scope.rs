@@ -6,13 +6,15 @@ use crate::g::interrupt::{Frame, Request};
 use crate::g::parker::Token;
 use crate::g::status::WaitReason;
 use crate::g::task::JoinError;
-use crate::park::Interrupt;
+use crate::park::{Interrupt, Subject, Wait};
 use crate::sched::interrupt::{self, next_frame_id, take_request, unwind, unwind_if_asked};
 use crate::sched::{ScopeState, Spawned, Window};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
+
+static SCOPE: Subject = Subject::named("scope");
 
 /// A scope in which goroutines may borrow what outlives it. See [`scope()`].
 #[derive(Debug)]
@@ -154,10 +156,14 @@ impl<'scope> Scope<'scope, '_> {
             // SAFETY: the commit releases the lock under which the waiter was published, and does
             // nothing else.
             let (window, token) = unsafe {
-                window.park(WaitReason::Scope, interrupt, || {
-                    drop(guard);
-                    true
-                })
+                window.park(
+                    Wait::on(WaitReason::Scope, &self.state, &SCOPE),
+                    interrupt,
+                    || {
+                        drop(guard);
+                        true
+                    },
+                )
             };
             drop(window);
             if token == Token::INTERRUPTED {

@@ -9,7 +9,9 @@ pub(crate) mod locals;
 pub(crate) mod parker;
 pub(crate) mod registry;
 pub(crate) mod status;
+pub(crate) mod tag;
 pub(crate) mod task;
+pub(crate) mod wait;
 
 use crate::atomics::Ordering;
 use crate::atomics::atomic::{AtomicPtr, AtomicU64};
@@ -17,11 +19,14 @@ use crate::fiber::Fiber;
 use join::JoinWord;
 use parker::{Kind, Parker};
 use status::StatusWord;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::Cell;
 use std::fmt;
+use std::mem::offset_of;
 use std::panic::Location;
 use std::ptr;
+use tag::TagCell;
 use task::Task;
+use wait::{Encoding, Field, Subject};
 
 /// Number of a goroutine, unique in the process; never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,10 +67,12 @@ pub(crate) struct G {
     /// Next in the intrusive list (global queue, free list) that owns the G.
     pub(crate) link: Cell<*mut G>,
     pub(crate) id: AtomicU64,
-    /// Where it was spawned. Written before the G is published.
-    site: Cell<&'static Location<'static>>,
-    /// Written before the G is published, read-only until it is freed.
-    name: UnsafeCell<Option<Box<str>>>,
+    /// Where it was spawned (a `Location`), and by whom (0: not by a goroutine). Written before the G
+    /// is published.
+    site: AtomicPtr<Location<'static>>,
+    parent: AtomicU64,
+    /// Its name and labels.
+    pub(crate) tag: TagCell,
     pub(crate) join: JoinWord,
     /// When its last slice ended because it had used it up; 0 if it is not in the global queue
     /// for that reason (by the timers' clock). Owner only.
@@ -95,6 +102,17 @@ unsafe impl Sync for G {}
 // SAFETY: as above.
 unsafe impl Send for G {}
 
+/// A goroutine as something that is waited on.
+pub(crate) static GOROUTINE: Subject = Subject {
+    kind: "goroutine",
+    fields: &[Field {
+        name: "id",
+        offset: offset_of!(G, id),
+        as_: Encoding::U64,
+    }],
+    list: None,
+};
+
 impl G {
     fn blank() -> G {
         G {
@@ -106,8 +124,9 @@ impl G {
             link: Cell::new(ptr::null_mut()),
             sched: AtomicPtr::new(ptr::null_mut()),
             id: AtomicU64::new(0),
-            site: Cell::new(Location::caller()),
-            name: UnsafeCell::new(None),
+            site: AtomicPtr::new(ptr::from_ref(Location::caller()).cast_mut()),
+            parent: AtomicU64::new(0),
+            tag: TagCell::new(),
             join: JoinWord::new(),
             slice_ended: Cell::new(0),
             lock_depth: Cell::new(0),
@@ -128,15 +147,19 @@ impl G {
         id: u64,
         sched: *mut (),
         site: &'static Location<'static>,
+        parent: u64,
         name: Option<Box<str>>,
     ) {
         self.id.store(id, Ordering::Relaxed);
         // Relaxed: a walker of the registry that sees an older runtime here skips the G or finds
         // it idle.
         self.sched.store(sched, Ordering::Relaxed);
-        self.site.set(site);
-        // SAFETY: the caller owns the G. (A free G has no name: `clear` took it.)
-        unsafe { *self.name.get() = name };
+        self.site
+            .store(ptr::from_ref(site).cast_mut(), Ordering::Relaxed);
+        self.parent.store(parent, Ordering::Relaxed);
+        if let Some(name) = name {
+            self.tag.set_name(name); // a free G has none: `clear` took it
+        }
         // Words of its last life, maybe in a runtime that is gone.
         self.m.store(ptr::null_mut(), Ordering::Relaxed);
         self.locked_m.store(ptr::null_mut(), Ordering::Relaxed);
@@ -153,14 +176,30 @@ impl G {
     /// # Safety
     /// The G is not freed meanwhile: the caller is the goroutine itself, or holds its handle.
     pub(crate) unsafe fn name(&self) -> Option<&str> {
-        // SAFETY: read-only from spawn to free.
-        unsafe { (*self.name.get()).as_deref() }
+        // SAFETY: the caller's promise.
+        unsafe { self.tag.name() }
     }
 
     /// # Safety
     /// As for [`G::name`].
     pub(crate) unsafe fn site(&self) -> &'static Location<'static> {
-        self.site.get()
+        // SAFETY: always a location of the program's.
+        unsafe { &*self.site.load(Ordering::Relaxed) }
+    }
+
+    /// The goroutine that spawned it; 0: it was not spawned by one. Of a G that is looked at from
+    /// outside, of whatever life.
+    pub(crate) fn parent(&self) -> u64 {
+        self.parent.load(Ordering::Relaxed)
+    }
+
+    /// The fiber that it has, if any, as a word for [`fiber::look`](crate::fiber::look): from outside.
+    pub(crate) fn fiber_word(&self) -> usize {
+        const { assert!(size_of::<Option<Fiber>>() == size_of::<usize>()) };
+        let place = self.fiber.as_ptr().cast::<usize>();
+        // SAFETY: one aligned word that exists, which its owner may write at the same time: read as a
+        // machine word by an instruction that the compiler knows nothing of but its result.
+        unsafe { place.read_volatile() }
     }
 
     /// Drops what a finished goroutine still holds. To be called by whoever frees it.
@@ -170,12 +209,7 @@ impl G {
     #[inline]
     pub(crate) unsafe fn clear(&self) {
         self.status.freed();
-        // SAFETY: the caller owns the G.
-        unsafe {
-            if (*self.name.get()).is_some() {
-                *self.name.get() = None;
-            }
-        }
+        self.tag.clear();
     }
 
     /// Writes `goroutine 7 "reader" (spawned at src/main.rs:3:5)`.

@@ -206,6 +206,13 @@ impl Registry {
     }
 }
 
+/// The chunks that there are now, as they lie in memory. They stay as long as any runtime is up, so who
+/// keeps one may look at the atomic fields of their Gs.
+pub(crate) fn chunks() -> Vec<*const [G]> {
+    let r = REGISTRY.lock();
+    r.chunks.iter().map(|c| ptr::from_ref(&**c)).collect()
+}
+
 /// Calls `f` for every G that belongs to the runtime `sched`, free ones excepted, in the order of
 /// their memory. `f` sees Gs that change under its eyes: only atomic fields may be read, and it
 /// must not call into this module.

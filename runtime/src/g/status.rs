@@ -196,7 +196,7 @@ wait_reasons! {
 }
 
 impl WaitReason {
-    fn from_u8(n: u8) -> WaitReason {
+    pub(crate) fn from_u8(n: u8) -> WaitReason {
         WaitReason::ALL
             .get(n as usize)
             .copied()

@@ -3,6 +3,7 @@
 use super::current;
 use super::thread::{thread_table, used_thread_table};
 use crate::atomics::Ordering;
+use crate::g::G;
 use crate::g::locals::Table;
 use std::ptr;
 
@@ -17,11 +18,17 @@ pub(crate) fn own_used_table() -> Option<*const Table> {
     own_goroutines_table().or_else(used_thread_table)
 }
 
+/// The calling goroutine.
 #[inline]
-fn own_goroutines_table() -> Option<*const Table> {
+pub(crate) fn own_goroutine<'a>() -> Option<&'a G> {
     // SAFETY: the calling thread's own M, or null; the goroutine that runs here is the caller.
     unsafe {
         let m = current().as_ref()?;
-        Some(ptr::from_ref(&(*m.curg.load(Ordering::Relaxed)).locals))
+        m.curg.load(Ordering::Relaxed).as_ref()
     }
+}
+
+#[inline]
+fn own_goroutines_table() -> Option<*const Table> {
+    own_goroutine().map(|g| ptr::from_ref(&g.locals))
 }

@@ -6,7 +6,7 @@
 
 use super::Sleeper;
 use crate::g::parker::{Token, Waiter};
-use crate::g::status::WaitReason;
+use crate::g::wait::Wait;
 use crate::p::lock::{Held, Lock};
 use std::cell::Cell;
 use std::ptr;
@@ -97,7 +97,7 @@ impl Window {
 
     pub(crate) unsafe fn park_until<F: FnOnce() -> bool>(
         self,
-        _: WaitReason,
+        _: impl Into<Wait>,
         _: Interrupt,
         _: Option<Instant>,
         commit: F,

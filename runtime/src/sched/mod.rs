@@ -57,6 +57,7 @@ use crate::m::note::Note;
 use crate::netpoll::Poller;
 use crate::p::P;
 use crate::stack::StackPool;
+use crate::timer::{self, Nanos};
 use idle::Idle;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -107,9 +108,16 @@ pub(crate) struct Sched {
     all_done: Condvar,
     /// Wakes the monitor.
     monitor: Note,
+    /// The time, as the monitor last saw it.
+    clock: Clock,
     pub(crate) started: Instant,
     me: std::sync::Weak<Sched>,
 }
+
+/// A clock that is a load to read: at most [`monitor::PAUSE_MAX`] slow while any P is busy. On a cache
+/// line of its own, since every park reads it.
+#[repr(align(128))]
+struct Clock(AtomicU64);
 
 /// How long a goroutine may compute while others wait for its P. Go's forcePreemptNS.
 const SLICE: Duration = Duration::from_millis(10);
@@ -177,6 +185,17 @@ impl Sched {
 
     pub(crate) fn ps(&self) -> &[P] {
         &self.ps
+    }
+
+    /// The time, more or less: see [`Clock`].
+    #[inline(always)]
+    fn coarse_now(&self) -> Nanos {
+        // Relaxed: nothing is ordered by it.
+        self.clock.0.load(Ordering::Relaxed)
+    }
+
+    fn set_clock(&self) {
+        self.clock.0.store(timer::now(), Ordering::Relaxed);
     }
 
     /// Goroutines that are not finished.

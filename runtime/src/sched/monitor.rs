@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 const PAUSE_MIN: Duration = Duration::from_micros(50);
 /// So late may a timer of an idle P be before the monitor thinks that it was forgotten.
 const LATE: Nanos = 1_000_000;
-const PAUSE_MAX: Duration = Duration::from_millis(10);
+pub(super) const PAUSE_MAX: Duration = Duration::from_millis(10);
 /// Longest pause while some Ps are idle: how long a single goroutine may wait beside them.
 const PAUSE_MAX_IDLE_P: Duration = Duration::from_millis(1);
 /// Looks without anything to do before the pauses get longer.
@@ -76,6 +76,7 @@ impl Sched {
                 None => pause,
             };
             self.monitor.sleep(Some(limit));
+            self.set_clock();
             if self.is_exiting() {
                 return;
             }

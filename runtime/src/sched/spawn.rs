@@ -32,6 +32,7 @@ where
 {
     let mut window = Window::enter();
     let mut inherited = Inherited::NOTHING;
+    let parent = window.g().map_or(0, |me| me.id().0);
     if window.g().is_some_and(|me| !me.locals.get().is_null()) {
         (window, inherited) = inherit(window);
     }
@@ -47,6 +48,7 @@ where
             p.next_id(),
             ptr::from_ref(sched).cast_mut().cast(),
             with.site,
+            parent,
             with.name,
         );
         (*g).scope.set(with.scope.cast());
@@ -107,6 +109,7 @@ where
             p.next_id(),
             ptr::from_ref(sched).cast_mut().cast(),
             site,
+            0,
             None,
         );
         (*g).join.reset_detached();
@@ -146,6 +149,7 @@ where
         Some(table) => unsafe { inherited(&*table) },
         None => Inherited::NOTHING,
     };
+    let parent = locals::own_goroutine().map_or(0, |me| me.id().0);
     let g = registry::take_one();
     let mut state = sched.lock.lock();
     if !sched.is_running() {
@@ -160,6 +164,7 @@ where
             next_id().as_u64(),
             ptr::from_ref(sched).cast_mut().cast(),
             with.site,
+            parent,
             with.name,
         );
         (*g).scope.set(with.scope.cast());

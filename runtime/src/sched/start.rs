@@ -99,6 +99,7 @@ impl Sched {
             }),
             all_done: Condvar::new(),
             monitor: Note::new(),
+            clock: super::Clock(AtomicU64::new(crate::timer::now())),
             started: Instant::now(),
             me: me.clone(),
             config,

@@ -320,6 +320,7 @@ impl Sched {
         p.idle.store(false, Ordering::Relaxed);
         self.idle.p_busy();
         if std::mem::replace(&mut state.monitor_waits, false) {
+            self.set_clock(); // which it has not done for long
             self.monitor.wake();
         }
     }

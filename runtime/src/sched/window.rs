@@ -7,9 +7,10 @@
 use super::Sched;
 use super::run::{PARK, SLICE_OVER, YIELD};
 use crate::atomics::Ordering;
+use crate::fiber::Label;
 use crate::g::G;
 use crate::g::parker::{Parker, Token, Waiter};
-use crate::g::status::WaitReason;
+use crate::g::wait::Wait;
 use crate::m::retake::Entry;
 use crate::m::thread::thread_parker;
 use crate::m::{M, OpenCommit, Unusual, current};
@@ -208,12 +209,12 @@ impl Window {
     #[inline(always)]
     pub unsafe fn park<F: FnOnce() -> bool>(
         self,
-        reason: WaitReason,
+        wait: impl Into<Wait>,
         interrupt: Interrupt,
         commit: F,
     ) -> (Window, Token) {
         // SAFETY: the caller's promise.
-        unsafe { self.park_until(reason, interrupt, None, commit) }
+        unsafe { self.park_until(wait, interrupt, None, commit) }
     }
 
     /// As [`Window::park`], at most until `deadline`: the wait then ends with
@@ -225,13 +226,13 @@ impl Window {
     #[inline]
     pub unsafe fn park_until<F: FnOnce() -> bool>(
         self,
-        reason: WaitReason,
+        wait: impl Into<Wait>,
         interrupt: Interrupt,
         deadline: Option<Instant>,
         commit: F,
     ) -> (Window, Token) {
         // SAFETY: the caller's promise.
-        unsafe { self.park_as(false, reason, interrupt, deadline, commit) }
+        unsafe { self.park_as(false, wait.into(), interrupt, deadline, commit) }
     }
 
     /// Names the caller's next wait, as [`Window::waiter`], and opens it at once: it may be published,
@@ -257,13 +258,13 @@ impl Window {
     /// As for [`Window::park`]. The caller has opened its next wait on this window.
     pub unsafe fn park_open<F: FnOnce() -> bool>(
         self,
-        reason: WaitReason,
+        wait: impl Into<Wait>,
         interrupt: Interrupt,
         deadline: Option<Instant>,
         commit: F,
     ) -> (Window, Token) {
         // SAFETY: the caller's promise.
-        unsafe { self.park_as(true, reason, interrupt, deadline, commit) }
+        unsafe { self.park_as(true, wait.into(), interrupt, deadline, commit) }
     }
 
     /// # Safety
@@ -272,7 +273,7 @@ impl Window {
     unsafe fn park_as<F: FnOnce() -> bool>(
         self,
         open: bool,
-        reason: WaitReason,
+        wait: Wait,
         interrupt: Interrupt,
         deadline: Option<Instant>,
         commit: F,
@@ -282,7 +283,18 @@ impl Window {
         };
         // SAFETY: the goroutine that runs on this M is the caller.
         let g = unsafe { &*m.curg.load(Ordering::Relaxed) };
-        g.status.set_reason(reason);
+        g.status.set_reason(wait.reason);
+        // SAFETY: this is g's own fiber.
+        let fiber = unsafe { (*g.fiber.as_ptr()).as_ref().unwrap_unchecked() };
+        fiber.set_label(Label {
+            on: wait.on,
+            what: wait
+                .what
+                .map_or(ptr::null(), |what| ptr::from_ref(what).cast()),
+            // SAFETY: our own M.
+            since: unsafe { Sched::of_m(m) }.coarse_now(),
+            bounded: deadline.is_some(),
+        });
         // Relaxed: published by the Release in `arm`.
         g.parker
             .interruptible
@@ -301,12 +313,7 @@ impl Window {
             .set(Some((run_commit::<F>, (&raw mut commit).cast())));
         std::mem::forget(self); // the scheduler's loop is inside
         // SAFETY: this is g's own fiber.
-        unsafe {
-            (*g.fiber.as_ptr())
-                .as_ref()
-                .unwrap_unchecked()
-                .suspend(PARK)
-        };
+        unsafe { fiber.suspend(PARK) };
         if unwinding {
             super::handoff::unbind(g);
         }

@@ -32,6 +32,7 @@ struct Header {
 /// A stack: exclusive ownership of one slot of a slab. The slab outlives it: slots are handed
 /// back to the [`StackPool`](super::StackPool) that carved them before it is dropped.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Slot {
     base: NonNull<u8>,
     size: usize,
@@ -66,6 +67,15 @@ impl Slot {
     /// Lowest address of the slot, guard included.
     pub(crate) fn limit(&self) -> usize {
         self.base.as_ptr() as usize
+    }
+
+    /// The limit and the top of the slot of which these are the words: a copy, maybe of one that is
+    /// gone. Nothing is accessed.
+    pub(crate) fn bounds_of(words: [usize; 2]) -> (usize, usize) {
+        let [base, size] = words;
+        let colour = base / size.max(1) % COLOURS * COLOUR_STEP;
+        let above = base.saturating_add(size);
+        (base, above.saturating_sub(colour + size_of::<Header>()))
     }
 
     /// `HEADER_WORDS` words at the top of the slot, 16-byte aligned, for the slot's user.

@@ -13,7 +13,7 @@ pub(crate) use crate::netpoll::Side;
 use crate::netpoll::desc::Desc;
 use crate::netpoll::direction::{Attempt, Begin, Direction, REPORTED};
 use crate::netpoll::epoll::timespec;
-use crate::park::Interrupt;
+use crate::park::{self, Encoding, Field, Interrupt, Subject};
 use crate::sched::interrupt;
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -310,7 +310,7 @@ impl Pollable {
                 }
             };
             limit.is_new(); // here: whoever changes it from now on makes a report that ends the wait
-            match park(direction, attempt, limit.end) {
+            match park(fd, direction, attempt, limit.end) {
                 Token::TIMEOUT if limit.is_new() => {}
                 Token::TIMEOUT => return Err(limit.now.over()),
                 Token::INTERRUPTED => {
@@ -365,15 +365,34 @@ impl Pollable {
 /// How often a plain thread that waits for the network looks whether it was cancelled, if it can be.
 const SLICE: Duration = Duration::from_millis(10);
 
+/// A descriptor's number, as something that is waited on.
+static DESCRIPTOR: Subject = Subject {
+    kind: "fd",
+    fields: &[Field {
+        name: "fd",
+        offset: 0,
+        as_: Encoding::U32,
+    }],
+    list: None,
+};
+
 /// Parks the calling goroutine, whose attempt found nothing, until there is a report.
-fn park(direction: &Direction, attempt: Attempt, end: Option<Instant>) -> Token {
+fn park(
+    fd: BorrowedFd<'_>,
+    direction: &Direction,
+    attempt: Attempt,
+    end: Option<Instant>,
+) -> Token {
+    let fd = fd.as_raw_fd();
     let window = enter();
     // SAFETY: for the park below; published by its commit function, and forgotten by `leave`.
     let waiter = unsafe { window.waiter() };
     let commit = move || direction.publish(attempt, waiter);
     // SAFETY: the commit function only publishes; `direction` is not touched after that.
-    let (window, token) =
-        unsafe { window.park_until(WaitReason::IoWait, Interrupt::Allowed, end, commit) };
+    let (window, token) = unsafe {
+        let wait = park::Wait::on(WaitReason::IoWait, &raw const fd, &DESCRIPTOR);
+        window.park_until(wait, Interrupt::Allowed, end, commit)
+    };
     if token != REPORTED && token != Token::NOT_PARKED {
         direction.leave();
     }

@@ -231,7 +231,7 @@ impl Condvar {
         unsafe { mutex.raw.unlock_in(&window) };
         // SAFETY: nothing is left to commit; opened above.
         let (window, token) =
-            unsafe { window.park_open(how.reason, how.interrupt, how.deadline, || true) };
+            unsafe { window.park_open(how.on(&self.queue), how.interrupt, how.deadline, || true) };
         let notified = token == NOTIFIED;
         if !notified {
             let mut locked = self.queue.lock(&window);

@@ -16,7 +16,7 @@
 
 use super::list::{List, Node, Note, Place, Woken};
 use crate::atomics::const_fn;
-use crate::park::{self, Claimed, Held, Interrupt, Lock, Token, WaitReason, Window};
+use crate::park::{self, Claimed, Held, Interrupt, Lock, Subject, Token, WaitReason, Window};
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -141,6 +141,34 @@ impl Wait {
     }
 }
 
+impl Wait {
+    /// The wait as dumps show it: on the object whose queue this is.
+    #[inline(always)]
+    pub(crate) fn on<S>(&self, queue: *const Queue<S>) -> park::Wait {
+        static OF: [Subject; 8] = [
+            Subject::named("mutex"),
+            Subject::named("rwlock"),
+            Subject::named("cond"),
+            Subject::named("waitgroup"),
+            Subject::named("semaphore"),
+            Subject::named("once"),
+            Subject::named("barrier"),
+            Subject::named("event"),
+        ];
+        let what = match self.reason {
+            WaitReason::MutexLock => 0,
+            WaitReason::RwLockRead | WaitReason::RwLockWrite => 1,
+            WaitReason::CondvarWait => 2,
+            WaitReason::WaitGroupWait => 3,
+            WaitReason::Semacquire => 4,
+            WaitReason::OnceWait => 5,
+            WaitReason::BarrierWait => 6,
+            _ => 7,
+        };
+        park::Wait::on(self.reason, queue, &OF[what])
+    }
+}
+
 /// When a wait of `timeout` that begins now ends. `None`: beyond what the clock can express.
 pub(crate) fn after(timeout: Duration) -> Option<Instant> {
     Instant::now().checked_add(timeout)
@@ -219,7 +247,7 @@ impl<'a, S> Locked<'a, S> {
         };
         // SAFETY: the commit function releases the lock and does nothing else.
         let (window, token) =
-            unsafe { window.park_until(how.reason, how.interrupt, how.deadline, commit) };
+            unsafe { window.park_until(how.on(queue), how.interrupt, how.deadline, commit) };
         if token != Token::TIMEOUT && token != Token::INTERRUPTED {
             return Ended::Claimed(window, token);
         }

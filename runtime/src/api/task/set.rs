@@ -11,12 +11,14 @@ use crate::g::interrupt::Request;
 use crate::g::parker::Token;
 use crate::g::status::WaitReason;
 use crate::g::task::JoinError;
-use crate::park::Interrupt;
+use crate::park::{Interrupt, Subject, Wait};
 use crate::sched::Window;
 use crate::sched::interrupt::{self, cancel_all, me, take_request, unwind};
 use std::ptr;
 use std::sync::Arc;
 use std::time::Instant;
+
+static GOROUTINES: Subject = Subject::named("goroutines");
 
 /// The handles, each until its goroutine's result was taken.
 pub(super) struct Set<H: Joinable> {
@@ -95,10 +97,15 @@ impl<H: Joinable> Set<H> {
             // SAFETY: the commit releases the lock under which the waiter was published, and does
             // nothing else.
             let (window, token) = unsafe {
-                window.park_until(WaitReason::Join, Interrupt::Allowed, until, || {
-                    drop(guard);
-                    true
-                })
+                window.park_until(
+                    Wait::on(WaitReason::Join, &*self.arrivals, &GOROUTINES),
+                    Interrupt::Allowed,
+                    until,
+                    || {
+                        drop(guard);
+                        true
+                    },
+                )
             };
             drop(window);
             if token != Token::TIMEOUT && token != Token::INTERRUPTED {
