@@ -232,6 +232,23 @@ pub(crate) fn look(control: usize, read: impl Fn(usize, &mut [usize]) -> bool) -
     })
 }
 
+/// The stack, guard included, of the fiber that `control` leads to, whatever it does: its lowest address
+/// and one past the highest.
+pub(crate) fn bounds(
+    control: usize,
+    read: impl Fn(usize, &mut [usize]) -> bool,
+) -> Option<(usize, usize)> {
+    let mut slot = [0; 2];
+    const { assert!(size_of::<Slot>() == size_of::<[usize; 2]>()) };
+    (control != 0 && read(control + offset_of!(Control, slot), &mut slot))
+        .then(|| Slot::bounds_of(slot))
+}
+
+/// Finds out all that [`look`] must know, so that it allocates nothing.
+pub(crate) fn prepare_to_look() {
+    saved_at();
+}
+
 /// Where in a suspended coroutine its stack pointer is: corosensei does not say. It is the word that
 /// leads into the stack and changes with the first switch.
 fn saved_at() -> Option<usize> {

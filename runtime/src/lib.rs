@@ -107,7 +107,7 @@ mod api {
 mod park {
     pub(crate) use crate::g::parker::{Claimed, Token, Waiter};
     pub(crate) use crate::g::status::WaitReason;
-    pub(crate) use crate::g::wait::{Subject, Wait};
+    pub(crate) use crate::g::wait::{Encoding, Field, Subject, Wait};
     pub(crate) use crate::models::ground::{
         Interrupt, Window, enter, enter_quietly, everybody_waited_long, interrupted,
     };
@@ -126,6 +126,7 @@ mod exports {
     #[doc(hidden)]
     pub use crate::api::join::spawn_named as __spawn_named;
     pub use crate::api::join::{Goroutine, JoinHandle, current, spawn};
+    pub use crate::api::leaks::{Leak, LeakReason, leaks};
     pub use crate::api::local::{AccessError, LocalKey};
     #[doc(hidden)]
     pub use crate::api::runtime::current_m;
@@ -133,7 +134,7 @@ mod exports {
     pub use crate::api::scope::{Scope, ScopedJoinHandle, scope};
     pub use crate::g::GoroutineId;
     pub use crate::g::task::JoinError;
-    pub use crate::sched::{OnPanic, StartError};
+    pub use crate::sched::{OnDeadlock, OnPanic, StartError};
     pub use crate::stack::{DEFAULT_STACK_SIZE, MAX_STACK_SIZE, MIN_STACK_SIZE, StackGuard};
 }
 #[cfg(not(loom))]

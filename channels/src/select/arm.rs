@@ -56,6 +56,7 @@ static SOURCE: Subject = Subject::named("timer or signal");
 /// The arms of a select as dumps show them.
 pub(super) static ARMS: Subject = Subject {
     kind: "select",
+    size: 0,
     fields: &[],
     list: Some(List {
         stride: size_of::<Arm<'static>>(),

@@ -1,7 +1,7 @@
 //! How a runtime is asked for: the builder, and what the environment has to say.
 
 use crate::api::runtime::Runtime;
-use crate::sched::{Config, OnPanic, Sched, StartError};
+use crate::sched::{Config, OnDeadlock, OnPanic, Sched, StartError};
 use crate::stack::{DEFAULT_STACK_SIZE, StackGuard};
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub struct Builder {
     max_threads: usize,
     name: String,
     on_panic: OnPanic,
+    on_deadlock: OnDeadlock,
+    report_leaks: bool,
     pin_started: bool,
 }
 
@@ -55,6 +57,8 @@ impl Builder {
             max_threads: DEFAULT_MAX_THREADS,
             name: "weft".into(),
             on_panic: OnPanic::Report,
+            on_deadlock: OnDeadlock::default(),
+            report_leaks: false,
             pin_started: false,
         }
     }
@@ -98,6 +102,29 @@ impl Builder {
         self
     }
 
+    /// What to do when all goroutines are asleep and nothing can ever wake one. It is only said if that
+    /// is certain: if all other threads of the process wait in the runtime, too (docs/deadlocks.md).
+    ///
+    /// ```no_run
+    /// let rt = runtime::Builder::new().procs(1).build().unwrap();
+    /// rt.run(|| {
+    ///     let m = runtime::sync::Mutex::new(());
+    ///     let _first = m.lock();
+    ///     let _second = m.lock(); // for ever
+    /// });
+    /// ```
+    pub fn on_deadlock(mut self, what: OnDeadlock) -> Builder {
+        self.on_deadlock = what;
+        self
+    }
+
+    /// Reports goroutines that can never go on, on standard error, before a shutdown: see
+    /// [`Runtime::leaks`].
+    pub fn report_leaks(mut self, report: bool) -> Builder {
+        self.report_leaks = report;
+        self
+    }
+
     /// Keeps each goroutine on the thread where it first ran; only goroutines that have not run
     /// yet move to other threads. For code that keeps values of a thread across a wait (see
     /// docs/soundness.md), at the price of balance: a thread that is blocked holds up all the
@@ -123,6 +150,8 @@ impl Builder {
             max_threads: self.max_threads,
             name: self.name,
             on_panic: self.on_panic,
+            on_deadlock: self.on_deadlock,
+            report_leaks: self.report_leaks,
             pin_started: self.pin_started,
             schedtrace: None,
             scheddetail: false,
@@ -212,6 +241,11 @@ fn read_debug(debug: &str, config: &mut Config) -> Result<(), StartError> {
                 "1" => config.scheddetail = true,
                 _ => return Err(nonsense("RUNTIME_DEBUG", item, "scheddetail=0 or 1")),
             },
+            "leaks" => match value {
+                "0" => config.report_leaks = false,
+                "1" => config.report_leaks = true,
+                _ => return Err(nonsense("RUNTIME_DEBUG", item, "leaks=0 or 1")),
+            },
             "migrate" => match value {
                 "always" => config.migrate = true,
                 _ => return Err(nonsense("RUNTIME_DEBUG", item, "migrate=always")),
@@ -220,7 +254,7 @@ fn read_debug(debug: &str, config: &mut Config) -> Result<(), StartError> {
                 return Err(nonsense(
                     "RUNTIME_DEBUG",
                     item,
-                    "schedtrace=MS, scheddetail=1 or migrate=always",
+                    "schedtrace=MS, scheddetail=1, leaks=1 or migrate=always",
                 ));
             }
         }
@@ -240,6 +274,8 @@ mod tests {
             max_threads: 1,
             name: String::new(),
             on_panic: OnPanic::Report,
+            on_deadlock: OnDeadlock::default(),
+            report_leaks: false,
             pin_started: false,
             schedtrace: None,
             scheddetail: false,

@@ -8,6 +8,7 @@ mod frame;
 pub(crate) mod go;
 pub mod io;
 pub(crate) mod join;
+pub(crate) mod leaks;
 pub(crate) mod local;
 pub mod net;
 pub mod process;

@@ -1,10 +1,11 @@
 //! The handle on a runtime, and the table of runtimes that are up.
 
 use crate::api::join::JoinHandle;
+use crate::api::leaks::{Leak, leaks_of};
 use crate::atomics::Mutex;
 use crate::g::task::JoinError;
 use crate::m::current;
-use crate::sched::{Sched, Spawned, Unfinished, spawn_outside};
+use crate::sched::{DEADLOCK, Sched, Spawned, Unfinished, spawn_outside};
 use std::fmt;
 use std::panic::Location;
 use std::ptr;
@@ -115,6 +116,7 @@ impl Runtime {
         match handle.join_blocking() {
             Ok(value) => value,
             Err(JoinError::Panicked(payload)) => std::panic::resume_unwind(payload),
+            Err(_) if self.sched.was_dead() => panic!("fatal error: {DEADLOCK}"),
             Err(other) => panic!("{other}"),
         }
     }
@@ -172,6 +174,38 @@ impl Runtime {
         self.sched.schedtrace(detail)
     }
 
+    /// Goroutines that can never go on although others run: those that wait on channels which nobody who
+    /// could still run can reach, on mutexes whose holders wait in turn, for goroutines that never end. (The
+    /// counts of a channel's ends turn many of Go's leaks into errors; these are what is left.)
+    ///
+    /// What is reported never goes on, unless the runtime is shut down. Not all that never go on are
+    /// reported: whoever could be cancelled by a handle, waits with a deadline, or waits on a condition
+    /// variable, a wait group and the like, is not; and a channel counts as reachable wherever its
+    /// address is found in memory. docs/deadlocks.md tells how it works, and what it finds.
+    ///
+    /// From any thread, and from goroutines. All threads of the process are stopped by a signal (`SIGURG`)
+    /// for as long as its memory is looked through, about a millisecond for 4 MiB; system calls that such
+    /// signals interrupt (`epoll_wait`, `nanosleep`) may return early. Empty if a thread cannot be
+    /// stopped, and on machines other than x86-64.
+    ///
+    /// ```
+    /// use runtime::sync::Mutex;
+    ///
+    /// let rt = runtime::start(1);
+    /// rt.run(|| {
+    ///     drop(runtime::go!(|| {
+    ///         let m = Mutex::new(());
+    ///         let _first = m.lock();
+    ///         let _second = m.lock(); // waits for itself
+    ///     }));
+    ///     runtime::yield_now();
+    /// });
+    /// assert_eq!(rt.leaks().len(), 1);
+    /// ```
+    pub fn leaks(&self) -> Vec<Leak> {
+        leaks_of(&self.sched)
+    }
+
     /// Number of Ps.
     pub fn num_procs(&self) -> usize {
         self.sched.ps().len()
@@ -217,6 +251,12 @@ impl Runtime {
     }
 
     fn stop(&self, patience: Duration) -> Result<(), ShutdownError> {
+        if self.sched.config.report_leaks {
+            let leaks = leaks_of(&self.sched);
+            for leak in &leaks {
+                eprintln!("weft: leak in \"{}\": {leak}", self.sched.config.name);
+            }
+        }
         UP.lock().retain(|s| !Arc::ptr_eq(s, &self.sched));
         // SAFETY: the calling thread's own M, or null.
         if let Some(m) = unsafe { current().as_ref() } {

@@ -100,6 +100,10 @@ impl Frame {
         self.state.load(Ordering::Relaxed) != LIVE
     }
 
+    /// Where in a frame the address of the next outer one is; for those who look from outside.
+    #[cfg(not(loom))]
+    pub(crate) const OUTER: usize = std::mem::offset_of!(Frame, outer);
+
     /// Whether this is the payload by which the waiter was unwound to this frame.
     pub(crate) fn is_mine(&self, payload: &(dyn std::any::Any + Send)) -> bool {
         payload

@@ -175,6 +175,11 @@ impl JoinWord {
         self.word.fetch_and(!HANDLE, Ordering::AcqRel) & DONE != 0
     }
 
+    /// Whether the join handle exists. May be outdated at once.
+    pub(crate) fn has_handle(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & HANDLE != 0
+    }
+
     #[inline]
     pub(crate) fn is_done(&self) -> bool {
         // Acquire: pairs with the Release in `finish`.

@@ -105,6 +105,7 @@ unsafe impl Send for G {}
 /// A goroutine as something that is waited on.
 pub(crate) static GOROUTINE: Subject = Subject {
     kind: "goroutine",
+    size: 0,
     fields: &[Field {
         name: "id",
         offset: offset_of!(G, id),
@@ -202,6 +203,19 @@ impl G {
         unsafe { place.read_volatile() }
     }
 
+    pub(crate) const TASK_WORDS: usize = task::INLINE_WORDS;
+
+    /// What its task holds, as plain words: from outside, of a goroutine that is stopped.
+    pub(crate) fn task_words(&self) -> Option<[usize; Self::TASK_WORDS]> {
+        self.task.words()
+    }
+
+    /// The scope that it belongs to, as a word, or 0: from outside, of a goroutine that is stopped.
+    pub(crate) fn scope_word(&self) -> usize {
+        // SAFETY: as in `fiber_word`.
+        unsafe { self.scope.as_ptr().cast::<usize>().read_volatile() }
+    }
+
     /// Drops what a finished goroutine still holds. To be called by whoever frees it.
     ///
     /// # Safety
@@ -210,6 +224,7 @@ impl G {
     pub(crate) unsafe fn clear(&self) {
         self.status.freed();
         self.tag.clear();
+        self.task.forget();
     }
 
     /// Writes `goroutine 7 "reader" (spawned at src/main.rs:3:5)`.

@@ -101,7 +101,7 @@ pub(crate) struct Parker {
     /// Whether the current wait may be interrupted. Written by the waiter before it arms.
     pub(crate) interruptible: AtomicBool,
     /// The innermost frame that can be told to end, or null. The waiter's own.
-    pub(super) frame: AtomicPtr<Frame>,
+    pub(crate) frame: AtomicPtr<Frame>,
 }
 
 const fn word(seq: u32, token: u32, state: u64) -> u64 {

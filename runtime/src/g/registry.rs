@@ -213,6 +213,15 @@ pub(crate) fn chunks() -> Vec<*const [G]> {
     r.chunks.iter().map(|c| ptr::from_ref(&**c)).collect()
 }
 
+/// Calls `f` with each chunk, without waiting and without an allocation; false if somebody has the lock.
+pub(crate) fn try_chunks(mut f: impl FnMut(*const [G])) -> bool {
+    let Some(r) = REGISTRY.try_lock() else {
+        return false;
+    };
+    r.chunks.iter().for_each(|c| f(ptr::from_ref(&**c)));
+    true
+}
+
 /// Calls `f` for every G that belongs to the runtime `sched`, free ones excepted, in the order of
 /// their memory. `f` sees Gs that change under its eyes: only atomic fields may be read, and it
 /// must not call into this module.

@@ -15,7 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Words of a closure or result that are kept in the G itself. 9 words hold what the usual
 /// goroutine captures (a few channel ends and numbers) and make a G three cache lines.
-const INLINE_WORDS: usize = 9;
+pub(crate) const INLINE_WORDS: usize = 9;
 
 type Storage = [MaybeUninit<usize>; INLINE_WORDS];
 
@@ -235,6 +235,20 @@ impl Task {
     pub(crate) unsafe fn cancel(&self, why: JoinError) {
         // SAFETY: the caller's promise.
         unsafe { (self.vtable().cancel)(self.storage.get(), why) }
+    }
+
+    /// The closure or the result, as plain words, if there is one; from outside, of a goroutine that is
+    /// stopped.
+    pub(crate) fn words(&self) -> Option<[usize; INLINE_WORDS]> {
+        self.vtable.get()?;
+        // SAFETY: memory that exists; who could write to it is stopped. Words that were never written
+        // are whatever they are.
+        Some(unsafe { std::ptr::read_volatile(self.storage.get().cast()) })
+    }
+
+    /// There is nothing in it any more.
+    pub(crate) fn forget(&self) {
+        self.vtable.set(None);
     }
 
     /// Whether a result that is a value (not an error) must be dropped. Where it need not, it is

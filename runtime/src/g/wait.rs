@@ -13,6 +13,8 @@ use std::ptr;
 pub struct Subject {
     /// What dumps call it: `chan`, `mutex`.
     pub kind: &'static str,
+    /// How many bytes of it are its own bookkeeping: pointers in there keep nobody alive.
+    pub size: usize,
     /// Its words, by name.
     pub fields: &'static [Field],
     /// It is a list of several objects, of which any may end the wait (a select).
@@ -24,6 +26,7 @@ impl Subject {
     pub const fn named(kind: &'static str) -> Subject {
         Subject {
             kind,
+            size: 0,
             fields: &[],
             list: None,
         }
@@ -53,6 +56,8 @@ pub enum Encoding {
     U8,
     /// A `usize` of which the largest value means that there is no limit.
     Limit,
+    /// An address; not shown.
+    Address,
     /// A flag: whether these bits of the byte are set.
     Flag(u8),
 }

@@ -9,5 +9,10 @@
 //!
 //! Knows nothing of the scheduler's queues and of how pictures are printed.
 
+pub(crate) mod arena;
 pub(crate) mod goroutine;
+mod graph;
+pub(crate) mod leaks;
 pub(crate) mod memory;
+pub(crate) mod roots;
+pub(crate) mod stop;

@@ -9,7 +9,7 @@ pub(crate) mod thread;
 
 pub(crate) use current::{current, set_current};
 
-use crate::atomics::atomic::{AtomicBool, AtomicPtr, AtomicU32};
+use crate::atomics::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize};
 use crate::g::G;
 use crate::g::parker::{Parker, Waiter};
 use note::Note;
@@ -62,6 +62,10 @@ pub(crate) struct M {
     pub(crate) id: u32,
     /// Kernel's id of the thread, once it runs; for the monitor.
     pub(crate) tid: AtomicU32,
+    /// The part of its own stack that has only the scheduler's frames on it: from, and below.
+    pub(crate) native: [AtomicUsize; 2],
+    /// Its alternate stack for signals.
+    pub(crate) alternate: [AtomicUsize; 2],
     /// Sleeps here when it has nothing to do, or while its locked goroutine waits.
     pub(crate) note: Note,
     /// A P that was handed over together with a wake-up. Written by the waker before it wakes.
@@ -96,6 +100,8 @@ impl M {
             sched,
             id,
             tid: AtomicU32::new(0),
+            native: [AtomicUsize::new(0), AtomicUsize::new(0)],
+            alternate: [AtomicUsize::new(0), AtomicUsize::new(0)],
             note: Note::new(),
             nextp: AtomicPtr::new(ptr::null_mut()),
             locked_g: AtomicPtr::new(ptr::null_mut()),

@@ -4,10 +4,10 @@
 
 use super::note::Note;
 use super::xorshift;
-use crate::atomics::atomic::AtomicU32;
+use crate::atomics::atomic::{AtomicBool, AtomicU32};
 use crate::atomics::{Mutex, Ordering};
 use crate::g::locals::{self, Table};
-use crate::g::parker::{Kind, Parker};
+use crate::g::parker::{Kind, Parker, Waiter};
 use std::cell::Cell;
 use std::ptr::NonNull;
 use std::time::Instant;
@@ -19,10 +19,14 @@ pub(crate) struct ThreadParker {
     /// First, so that a pointer to it is a pointer to the whole.
     pub(crate) parker: Parker,
     pub(crate) note: Note,
+    /// Whether its thread waits without a deadline. Written by the thread.
+    asleep: AtomicBool,
     /// State of the thread's random numbers. Atomic only because parkers are shared.
     rng: AtomicU32,
 }
 
+/// All there are.
+static ALL: Mutex<Vec<&'static ThreadParker>> = Mutex::new(Vec::new());
 static FREE: Mutex<Vec<&'static ThreadParker>> = Mutex::new(Vec::new());
 
 /// A thread's hold on its parker; returns it to the free list when the thread ends.
@@ -100,10 +104,12 @@ fn take() -> &'static ThreadParker {
         let new = Box::leak(Box::new(ThreadParker {
             parker: Parker::new(Kind::Thread),
             note: Note::new(),
+            asleep: AtomicBool::new(false),
             rng: AtomicU32::new(0),
         }));
         let seed = (&raw const *new as usize as u32).wrapping_mul(0x9E37_79B9) | 1;
         new.rng.store(seed, Ordering::Relaxed);
+        ALL.lock().push(new);
         new
     })
 }
@@ -156,6 +162,14 @@ impl ThreadParker {
         }
     }
 
+    /// As [`ThreadParker::wait_until`], without a deadline, and to be seen by [`parked_threads`].
+    pub(crate) fn wait_for_ever(&self) {
+        // Release: who sees it sees the episode that was armed before.
+        self.asleep.store(true, Ordering::Release);
+        self.wait_until(None);
+        self.asleep.store(false, Ordering::Relaxed);
+    }
+
     /// A pseudo-random number below `n`, for the thread itself.
     pub(crate) fn random(&self, n: u32) -> u32 {
         let x = xorshift(self.rng.load(Ordering::Relaxed));
@@ -169,6 +183,14 @@ impl ThreadParker {
         // SAFETY: the first field of a ThreadParker, which is never freed.
         unsafe { parker.cast::<ThreadParker>().as_ref() }
     }
+}
+
+/// The waits of the plain threads that are parked without a deadline, each of another thread.
+pub(crate) fn parked_threads() -> Vec<Waiter> {
+    let all = ALL.lock();
+    // Acquire: pairs with the Release in `wait_for_ever`. One that was claimed is not armed any more.
+    let asleep = all.iter().filter(|t| t.asleep.load(Ordering::Acquire));
+    asleep.filter_map(|t| t.parker.armed()).collect()
 }
 
 /// Looks at the word before sleeping: about 2 µs.

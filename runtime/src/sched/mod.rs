@@ -15,14 +15,18 @@
 //! | `watch.rs` | the protocol between adding a timer and going to sleep |
 //! | `netpoll.rs` | who polls for the network, and when |
 //! | `interrupt.rs` | waits that are cut short: cancel, timeouts |
+//! | `leaks.rs` | who can never go on |
+//! | `deadlock.rs` | when nobody can |
 //! | `park_thread.rs` | how a plain thread parks |
 //! | `start.rs`, `shutdown.rs`, `thread.rs` | beginnings and ends |
 //! | `snapshot.rs` | what traces print |
 
+mod deadlock;
 mod find;
 mod handoff;
 mod idle;
 pub(crate) mod interrupt;
+mod leaks;
 mod monitor;
 mod netpoll;
 mod park_thread;
@@ -38,12 +42,15 @@ mod wake;
 mod watch;
 mod window;
 
+pub(crate) use deadlock::DEADLOCK;
 pub(crate) use handoff::{lock_os_thread, unlock_os_thread};
+pub(crate) use leaks::LostGoroutine;
 pub(crate) use scope_state::ScopeState;
 pub(crate) use shutdown::Unfinished;
 pub(crate) use spawn::{Spawned, free_g, spawn, spawn_outside};
 pub(crate) use start::Config;
 
+pub use deadlock::OnDeadlock;
 pub use start::StartError;
 pub use window::{Interrupt, Window};
 
@@ -108,6 +115,10 @@ pub(crate) struct Sched {
     all_done: Condvar,
     /// Wakes the monitor.
     monitor: Note,
+    /// All goroutines were asleep for ever, and were cancelled.
+    dead: AtomicBool,
+    /// The monitor's own stack, as an M's `native`.
+    monitor_stack: [AtomicUsize; 2],
     /// The time, as the monitor last saw it.
     clock: Clock,
     pub(crate) started: Instant,

@@ -11,9 +11,11 @@
 //! It looks every 50 µs while it has things to do and slows down to 10 ms (1 ms while there is
 //! an idle P that could take over) when it has not. With all Ps idle it sleeps.
 
+use super::deadlock::{self, Judged};
 use super::{Phase, SLICE, Sched};
 use crate::atomics::Ordering;
 use crate::g::task::AbortOnUnwind;
+use crate::inspect::stop::own_stack_low;
 use crate::m::M;
 use crate::p::P;
 use crate::timer::{self, Nanos};
@@ -31,6 +33,9 @@ const PAUSE_MAX_IDLE_P: Duration = Duration::from_millis(1);
 const PATIENCE: u32 = 20;
 /// How long all Ps must be idle before the monitor sleeps for good.
 const IDLE_LIFE: Duration = Duration::from_secs(1);
+/// Longest time between two looks whether all goroutines are asleep for ever, while there are threads of
+/// which it is not known what they do.
+const CHECK_MAX: Duration = Duration::from_secs(60);
 /// How often memory of idle stacks is given back, and how many at a time.
 const SCAVENGE_EVERY: Duration = Duration::from_secs(5);
 const SCAVENGE_BATCH: usize = 256;
@@ -51,6 +56,9 @@ impl Sched {
     /// The monitor's thread.
     pub(super) fn monitor(&self) {
         let guard = AbortOnUnwind("the monitor");
+        let base = 0u8;
+        self.monitor_stack[0].store(own_stack_low(), Ordering::Relaxed);
+        self.monitor_stack[1].store(std::ptr::from_ref(&base).addr(), Ordering::Relaxed);
         self.watch();
         guard.disarm();
     }
@@ -68,6 +76,8 @@ impl Sched {
         let mut pause = PAUSE_MIN;
         let mut bored = 0;
         let mut idle_since: Option<Instant> = None;
+        // How long all Ps must be idle before it is asked whether this is for ever.
+        let mut next_check = deadlock::AFTER;
         let mut last_scavenge = Instant::now();
         let mut last_trace = Instant::now();
         loop {
@@ -95,6 +105,12 @@ impl Sched {
             let npidle = self.idle.npidle() as usize;
             if npidle == self.ps.len() && !self.any_work_anywhere() {
                 let since = *idle_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= next_check {
+                    next_check = match self.check_deadlock() {
+                        Judged::NotKnown => (since.elapsed() * 2).min(CHECK_MAX),
+                        Judged::Alive | Judged::Dead => Duration::MAX,
+                    };
+                }
                 self.poll_as_last_resort();
                 // With timers, a P may be busy again at any time, beside others that are idle.
                 pause = match self.has_timers() || self.net.is_active() {
@@ -102,13 +118,18 @@ impl Sched {
                     false => PAUSE_MAX,
                 };
                 if since.elapsed() >= IDLE_LIFE && self.config.schedtrace.is_none() {
-                    self.sleep_while_idle();
+                    let check_after = (next_check < Duration::MAX).then_some(next_check);
+                    if self.sleep_while_idle(check_after) {
+                        continue;
+                    }
                     idle_since = None;
+                    next_check = deadlock::AFTER;
                     pause = PAUSE_MIN;
                 }
                 continue;
             }
             idle_since = None;
+            next_check = deadlock::AFTER;
             let polled = self.poll_as_last_resort();
             if self.retake(&mut seen) || polled {
                 bored = 0;
@@ -126,18 +147,23 @@ impl Sched {
         }
     }
 
-    /// Sleeps until a P becomes busy; gives all idle stacks back first.
-    fn sleep_while_idle(&self) {
+    /// Sleeps until a P becomes busy, or for so long, and then says true; gives all idle stacks back first.
+    fn sleep_while_idle(&self, limit: Option<Duration>) -> bool {
         while self.stacks.scavenge(SCAVENGE_BATCH) > 0 {}
         {
             let mut state = self.lock.lock();
             let unwatched = self.network_unwatched(&state);
             if state.idle_ps.len() < self.ps.len() || self.is_exiting() || unwatched {
-                return;
+                return false;
             }
             state.monitor_waits = true;
         }
-        self.monitor.sleep(None);
+        if self.monitor.sleep(limit) {
+            return false;
+        }
+        // Unless somebody has just become busy, and wakes it.
+        let mut state = self.lock.lock();
+        std::mem::replace(&mut state.monitor_waits, false)
     }
 
     /// One look at all Ps. Whether there was anything to do.

@@ -41,7 +41,9 @@ pub(super) fn park_thread<F: FnOnce() -> bool>(
     }
     let frames = may_end.then(|| me.parker.next_frame_end()).flatten();
     let limit = deadline.into_iter().chain(frames).min();
-    if !me.wait_until(limit) {
+    if limit.is_none() {
+        me.wait_for_ever();
+    } else if !me.wait_until(limit) {
         let token = match frames.is_some() && me.parker.fire_frames(Instant::now()) {
             true => Token::INTERRUPTED,
             false => Token::TIMEOUT,

@@ -1,5 +1,6 @@
 //! How a runtime ends. See docs/scheduler.md, "Shutdown".
 
+use super::deadlock::RUNTIMES;
 use super::{Phase, Sched};
 use crate::atomics::{Ordering, heavy_fence};
 use crate::g::status::Status;
@@ -172,6 +173,7 @@ impl Drop for Sched {
             self.stacks.give([unsafe { fiber.into_slot() }]);
         }
         crate::g::registry::leave();
+        RUNTIMES.fetch_sub(1, Ordering::Relaxed);
         guard.disarm();
     }
 }

@@ -4,9 +4,10 @@ use super::idle::Idle;
 use super::run::describe_owner;
 use super::thread::Table;
 use super::watch::Watch;
-use super::{OnPanic, Phase, Sched, State};
+use super::deadlock::RUNTIMES;
+use super::{OnDeadlock, OnPanic, Phase, Sched, State};
 use crate::atomics::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
-use crate::atomics::{Condvar, Mutex, init_fences};
+use crate::atomics::{Condvar, Mutex, Ordering, init_fences};
 use crate::fiber::Fiber;
 use crate::g::registry::{self, GList};
 use crate::m::note::Note;
@@ -31,6 +32,9 @@ pub(crate) struct Config {
     pub(crate) max_threads: usize,
     pub(crate) name: String,
     pub(crate) on_panic: OnPanic,
+    pub(crate) on_deadlock: OnDeadlock,
+    /// Look for goroutines that can never go on before the shutdown.
+    pub(crate) report_leaks: bool,
     pub(crate) pin_started: bool,
     /// How often to print a scheduler trace.
     pub(crate) schedtrace: Option<Duration>,
@@ -73,6 +77,7 @@ impl Sched {
         install_handler(describe_owner);
         crate::trace::install_panic_hook();
         registry::enter();
+        RUNTIMES.fetch_add(1, Ordering::Relaxed);
         let procs = config.procs;
         let sched = Arc::new_cyclic(|me: &Weak<Sched>| Sched {
             ps: (0..procs as u32).map(P::new).collect(),
@@ -99,6 +104,8 @@ impl Sched {
             }),
             all_done: Condvar::new(),
             monitor: Note::new(),
+            dead: AtomicBool::new(false),
+            monitor_stack: [AtomicUsize::new(0), AtomicUsize::new(0)],
             clock: super::Clock(AtomicU64::new(crate::timer::now())),
             started: Instant::now(),
             me: me.clone(),
@@ -140,7 +147,7 @@ impl Sched {
     }
 
     /// A share in this runtime. Only for callers that keep it alive already.
-    pub(super) fn me(&self) -> Arc<Sched> {
+    pub(crate) fn me(&self) -> Arc<Sched> {
         self.me.upgrade().expect("whoever runs in it holds it")
     }
 }

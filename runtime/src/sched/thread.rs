@@ -2,10 +2,12 @@
 
 use super::Sched;
 use crate::atomics::Ordering;
+use crate::inspect::stop::own_stack_low;
 use crate::m::{M, set_current};
 use crate::stack::AltStack;
 use std::collections::HashMap;
 use std::fmt;
+use std::ptr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -128,7 +130,7 @@ impl Sched {
             let id = table.records.len() as u32;
             table
                 .records
-                .push(Box::new(M::new(id, std::ptr::from_ref(self).cast())));
+                .push(Box::new(M::new(id, ptr::from_ref(self).cast())));
             &raw const **table.records.last().expect("just pushed")
         });
         // SAFETY: records live as long as the runtime and never move.
@@ -208,12 +210,20 @@ fn thread_main(sched: &Arc<Sched>, m: &M, number: u64) {
     // Timers are kept to the microsecond: the kernel may not put a wake-up off by 50.
     // SAFETY: a number for this thread.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
+    let base = 0u8;
+    m.native[0].store(own_stack_low(), Ordering::Relaxed);
+    m.native[1].store(ptr::from_ref(&base).addr(), Ordering::Relaxed);
     let alt_stack = AltStack::install();
+    if let Some((start, end)) = alt_stack.as_ref().map(AltStack::bounds) {
+        m.alternate[0].store(start, Ordering::Relaxed);
+        m.alternate[1].store(end, Ordering::Relaxed);
+    }
     set_current(m);
     if sched.take_handed(m) {
         sched.run_loop(m);
     }
-    set_current(std::ptr::null());
+    set_current(ptr::null());
+    m.alternate.iter().for_each(|a| a.store(0, Ordering::Relaxed));
     drop(alt_stack);
     m.tid.store(0, Ordering::Relaxed);
     let table = &mut sched.lock.lock().threads;

@@ -25,7 +25,7 @@ mod slab;
 
 pub(crate) use overflow::{AltStack, install_handler, serve_report};
 pub(crate) use pool::StackPool;
-pub(crate) use slab::{HEADER_WORDS, Slot};
+pub(crate) use slab::{HEADER_WORDS, Slot, for_each_slab};
 
 use std::fmt;
 

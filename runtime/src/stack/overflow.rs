@@ -248,6 +248,14 @@ impl AltStack {
     }
 }
 
+impl AltStack {
+    /// Its lowest address, and one past its highest.
+    pub(crate) fn bounds(&self) -> (usize, usize) {
+        let start = self.base.addr();
+        (start, start + ALT_STACK_BYTES)
+    }
+}
+
 impl Drop for AltStack {
     fn drop(&mut self) {
         // SAFETY: restores what was there before; the mapping is not in use afterwards.

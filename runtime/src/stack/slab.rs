@@ -319,6 +319,18 @@ impl Record {
     }
 }
 
+/// Calls `f` with the first address and the length of each slab of the process. Neither waits nor
+/// allocates.
+pub(crate) fn for_each_slab(mut f: impl FnMut(usize, usize)) {
+    for r in Record::all() {
+        // Acquire: pairs with the Release in `publish`.
+        let base = r.base.load(Ordering::Acquire);
+        if base > FILLING {
+            f(base, r.len.load(Ordering::Relaxed));
+        }
+    }
+}
+
 /// A fault that hit the guard of a slot.
 pub(super) struct GuardHit {
     /// Whoever was running on the stack.

@@ -368,6 +368,7 @@ const SLICE: Duration = Duration::from_millis(10);
 /// A descriptor's number, as something that is waited on.
 static DESCRIPTOR: Subject = Subject {
     kind: "fd",
+    size: 0,
     fields: &[Field {
         name: "fd",
         offset: 0,

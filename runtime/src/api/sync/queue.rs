@@ -15,6 +15,7 @@
 //! Nothing of the user's runs under the lock or inside the window.
 
 use super::list::{List, Node, Note, Place, Woken};
+use super::raw_mutex::MUTEX;
 use crate::atomics::const_fn;
 use crate::park::{self, Claimed, Held, Interrupt, Lock, Subject, Token, WaitReason, Window};
 use std::cell::UnsafeCell;
@@ -145,8 +146,7 @@ impl Wait {
     /// The wait as dumps show it: on the object whose queue this is.
     #[inline(always)]
     pub(crate) fn on<S>(&self, queue: *const Queue<S>) -> park::Wait {
-        static OF: [Subject; 8] = [
-            Subject::named("mutex"),
+        static OF: [Subject; 7] = [
             Subject::named("rwlock"),
             Subject::named("cond"),
             Subject::named("waitgroup"),
@@ -156,16 +156,16 @@ impl Wait {
             Subject::named("event"),
         ];
         let what = match self.reason {
-            WaitReason::MutexLock => 0,
-            WaitReason::RwLockRead | WaitReason::RwLockWrite => 1,
-            WaitReason::CondvarWait => 2,
-            WaitReason::WaitGroupWait => 3,
-            WaitReason::Semacquire => 4,
-            WaitReason::OnceWait => 5,
-            WaitReason::BarrierWait => 6,
-            _ => 7,
+            WaitReason::MutexLock => &MUTEX,
+            WaitReason::RwLockRead | WaitReason::RwLockWrite => &OF[0],
+            WaitReason::CondvarWait => &OF[1],
+            WaitReason::WaitGroupWait => &OF[2],
+            WaitReason::Semacquire => &OF[3],
+            WaitReason::OnceWait => &OF[4],
+            WaitReason::BarrierWait => &OF[5],
+            _ => &OF[6],
         };
-        park::Wait::on(self.reason, queue, &OF[what])
+        park::Wait::on(self.reason, queue, what)
     }
 }
 

@@ -32,7 +32,8 @@ use super::list::{List, Note, Place};
 use super::queue::{Ended, Queue, Wait, enter, enter_quietly, only, ready};
 use crate::atomics::atomic::AtomicU32;
 use crate::atomics::{Ordering, const_fn};
-use crate::park::{Token, Window};
+use crate::park::{Encoding, Field, Subject, Token, Window};
+use std::mem::offset_of;
 use std::time::{Duration, Instant};
 
 const LOCKED: u32 = 1;
@@ -48,17 +49,66 @@ const HANDED: Token = Token::new(1);
 /// Go's starvationThresholdNs: "fairness against the tail latency", not worth tuning.
 const PATIENCE: Duration = Duration::from_millis(1);
 
+#[repr(C)]
 pub(crate) struct RawMutex {
-    word: AtomicU32,
+    /// First: it is what waits are said to be on.
     queue: Queue,
+    word: AtomicU32,
+    holder: Holder,
 }
+
+/// A place in the stack of whoever has the lock, or 0 where it is not known: for those who look for
+/// waits without end. Stored after each lock, and cleared before each unlock.
+struct Holder(std::sync::atomic::AtomicUsize);
+
+impl Holder {
+    #[inline(always)]
+    fn is_me(&self) {
+        // Relaxed: who looks at it has stopped its holder, or does not believe it.
+        self.0.store(here(), Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn is_nobody(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+/// An address in the caller's frame.
+#[inline(always)]
+fn here() -> usize {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let sp: usize;
+        // SAFETY: reads a register.
+        unsafe {
+            std::arch::asm!("mov {}, rsp", out(reg) sp, options(nomem, nostack, preserves_flags));
+        }
+        sp
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    0
+}
+
+/// A mutex as something that is waited on.
+pub(super) static MUTEX: Subject = Subject {
+    kind: "mutex",
+    size: size_of::<RawMutex>(),
+    fields: &[Field {
+        name: "holder",
+        offset: offset_of!(RawMutex, holder),
+        as_: Encoding::Address,
+    }],
+    list: None,
+};
 
 impl RawMutex {
     const_fn! {
         pub(crate) const fn new() -> RawMutex {
             RawMutex {
-                word: AtomicU32::new(0),
                 queue: Queue::new(List::new()),
+                word: AtomicU32::new(0),
+                holder: Holder(std::sync::atomic::AtomicUsize::new(0)),
             }
         }
     }
@@ -89,7 +139,10 @@ impl RawMutex {
                 Ordering::Acquire,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return true,
+                Ok(_) => {
+                    self.holder.is_me();
+                    return true;
+                }
                 Err(now) => word = now,
             }
         }
@@ -100,7 +153,11 @@ impl RawMutex {
     /// otherwise.
     #[inline(always)]
     pub(crate) fn lock(&self, how: impl FnOnce() -> Wait) -> bool {
-        self.lock_fast() || self.lock_slow(enter(), how())
+        let locked = self.lock_fast() || self.lock_slow(enter(), how());
+        if locked {
+            self.holder.is_me();
+        }
+        locked
     }
 
     #[cold]
@@ -196,6 +253,7 @@ impl RawMutex {
     /// The caller has the lock.
     #[inline(always)]
     pub(crate) unsafe fn unlock(&self) {
+        self.holder.is_nobody();
         // Release: pairs with the Acquire of the next one to lock.
         let word = self.word.fetch_sub(LOCKED, Ordering::Release);
         if needs_waking(word - LOCKED) {
@@ -209,6 +267,7 @@ impl RawMutex {
     /// The caller has the lock, and holds no queue's lock.
     #[inline]
     pub(crate) unsafe fn unlock_in(&self, window: &Window) {
+        self.holder.is_nobody();
         // Release: as in `unlock`.
         let word = self.word.fetch_sub(LOCKED, Ordering::Release);
         if needs_waking(word - LOCKED) {

@@ -1,0 +1,125 @@
+//! Goroutines that can never go on, for the user.
+
+use crate::api::calls::blocking_quietly;
+use crate::api::runtime::with_sched;
+use crate::g::GoroutineId;
+use crate::inspect::leaks::Why;
+use crate::sched::{LostGoroutine, Sched};
+use std::fmt;
+use std::sync::Arc;
+
+/// A goroutine that can never go on. See [`Runtime::leaks`](crate::Runtime::leaks).
+#[derive(Clone, Debug)]
+pub struct Leak {
+    id: GoroutineId,
+    name: Option<String>,
+    site: String,
+    wait: &'static str,
+    reason: LeakReason,
+}
+
+/// Why a goroutine can never go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LeakReason {
+    /// Nobody who can still run can reach the channel that it waits on, or any of its select's.
+    Channel,
+    /// It waits on nil channels only, or in a select without arms.
+    Nil,
+    /// It waits for a mutex that a goroutine holds which can never go on; maybe itself.
+    Lock {
+        /// Who holds it.
+        holder: GoroutineId,
+    },
+    /// It waits for the end of a goroutine that can never go on.
+    Join {
+        /// Whom it waits for.
+        goroutine: GoroutineId,
+    },
+    /// No goroutine of the scope that it waits for can ever go on.
+    Scope,
+}
+
+impl Leak {
+    fn new(lost: LostGoroutine) -> Leak {
+        let reason = match lost.why {
+            Why::Channel => LeakReason::Channel,
+            Why::Nil => LeakReason::Nil,
+            Why::Lock(id) => LeakReason::Lock {
+                holder: GoroutineId(id),
+            },
+            Why::Join(id) => LeakReason::Join {
+                goroutine: GoroutineId(id),
+            },
+            Why::Scope => LeakReason::Scope,
+        };
+        Leak {
+            id: lost.id(),
+            wait: lost.picture.wait.map_or("", |w| w.reason.as_str()),
+            name: lost.picture.name,
+            site: lost.picture.site.to_string(),
+            reason,
+        }
+    }
+
+    /// Who it is.
+    pub fn goroutine(&self) -> GoroutineId {
+        self.id
+    }
+
+    /// Its name, if it has one.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Why it can never go on.
+    pub fn reason(&self) -> LeakReason {
+        self.reason
+    }
+}
+
+impl fmt::Display for Leak {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "goroutine {}", self.id)?;
+        if let Some(name) = &self.name {
+            write!(f, " \"{name}\"")?;
+        }
+        write!(f, " [{}]: ", self.wait)?;
+        match self.reason {
+            LeakReason::Channel => {
+                f.write_str("nobody who can still run can reach what it waits on")
+            }
+            LeakReason::Nil => f.write_str("it waits for what never comes"),
+            LeakReason::Lock { holder } if holder == self.id => {
+                f.write_str("it holds the mutex itself")
+            }
+            LeakReason::Lock { holder } => {
+                write!(f, "goroutine {holder} holds the mutex, and cannot go on")
+            }
+            LeakReason::Join { goroutine } => write!(f, "goroutine {goroutine} cannot go on"),
+            LeakReason::Scope => f.write_str("no goroutine of its scope can go on"),
+        }?;
+        write!(f, " (spawned at {})", self.site)
+    }
+}
+
+/// The goroutines of the caller's runtime that can never go on: [`Runtime::leaks`](crate::Runtime::leaks)
+/// for those who have no handle. On a plain thread, of the default runtime; without one, none.
+pub fn leaks() -> Vec<Leak> {
+    with_sched(|sched| leaks_of(&sched.me())).unwrap_or_default()
+}
+
+/// On a thread of its own, that has nothing of the user's on its stack; the caller is stopped as all others
+/// are, with what its registers hold in memory.
+pub(super) fn leaks_of(sched: &Arc<Sched>) -> Vec<Leak> {
+    let sched = Arc::clone(sched);
+    let search = move || {
+        let lost = sched.find_lost().unwrap_or_default();
+        lost.into_iter().map(Leak::new).collect()
+    };
+    let thread = std::thread::Builder::new().name("weft-leaks".into());
+    match thread.spawn(search) {
+        Ok(thread) => blocking_quietly(|| thread.join().unwrap_or_default()),
+        Err(_) => Vec::new(),
+    }
+}

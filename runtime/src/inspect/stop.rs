@@ -1,0 +1,245 @@
+//! Stopping all other threads of the process, for a moment in which nothing changes: by a signal, in
+//! whose handler they wait. What their registers hold lies in memory then, in their signal frames.
+//!
+//! The signal is `SIGURG`, as in Go's preemption: who does not know it ignores it, and a program that uses
+//! it must expect it without a reason. A handler that was there before gets those that are not ours.
+//! A thread that blocks the signal, or sleeps in the kernel so that nothing wakes it, does not stop; then
+//! nobody is kept stopped, and the attempt has failed.
+//!
+//! While others are stopped the stopper must not allocate, nor wait for any lock: whoever has it may be
+//! stopped.
+
+use super::arena::MapVec;
+use crate::atomics::Ordering;
+use crate::atomics::atomic::AtomicU32;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+const SIGNAL: libc::c_int = libc::SIGURG;
+
+/// How long a thread may take to stop: longer than a busy machine lets one wait for its CPU.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Odd while others shall wait.
+static EPOCH: AtomicU32 = AtomicU32::new(0);
+/// Threads that wait in the handler.
+static WAITING: AtomicU32 = AtomicU32::new(0);
+static PREVIOUS: OnceLock<libc::sigaction> = OnceLock::new();
+/// One stopper at a time.
+static TURN: Mutex<()> = Mutex::new(());
+
+extern "C" fn on_stop(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    let epoch = EPOCH.load(Ordering::SeqCst);
+    if epoch % 2 == 0 {
+        forward(signal, info, context);
+        return;
+    }
+    // SAFETY: the thread's own.
+    let errno = unsafe { *libc::__errno_location() };
+    // SeqCst: pairs with the look of the stopper; what this thread did before is seen by it.
+    WAITING.fetch_add(1, Ordering::SeqCst);
+    while EPOCH.load(Ordering::SeqCst) == epoch {
+        futex(libc::FUTEX_WAIT, epoch);
+    }
+    WAITING.fetch_sub(1, Ordering::SeqCst);
+    // SAFETY: as above.
+    unsafe { *libc::__errno_location() = errno };
+}
+
+fn forward(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    let Some(old) = PREVIOUS.get() else { return };
+    match old.sa_sigaction {
+        libc::SIG_DFL | libc::SIG_IGN => {} // to be ignored
+        handler if old.sa_flags & libc::SA_SIGINFO != 0 => {
+            // SAFETY: the action says that it is a three-argument handler.
+            let f: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
+                unsafe { std::mem::transmute(handler) };
+            f(signal, info, context);
+        }
+        handler => {
+            // SAFETY: the action says that it is a one-argument handler.
+            let f: extern "C" fn(libc::c_int) = unsafe { std::mem::transmute(handler) };
+            f(signal);
+        }
+    }
+}
+
+fn futex(op: libc::c_int, value: u32) {
+    // SAFETY: the word is a static.
+    unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            EPOCH.as_ptr(),
+            op | libc::FUTEX_PRIVATE_FLAG,
+            value,
+            ptr::null::<libc::timespec>(),
+        )
+    };
+}
+
+fn install() {
+    if PREVIOUS.get().is_some() {
+        return;
+    }
+    // SAFETY: the handler does only what is async-signal-safe.
+    unsafe {
+        let mut old = MaybeUninit::<libc::sigaction>::zeroed();
+        libc::sigaction(SIGNAL, ptr::null(), old.as_mut_ptr());
+        let _ = PREVIOUS.set(old.assume_init());
+        let mut new: libc::sigaction = std::mem::zeroed();
+        new.sa_sigaction = on_stop as *const () as usize;
+        new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+        libc::sigemptyset(&mut new.sa_mask);
+        libc::sigaction(SIGNAL, &new, ptr::null_mut());
+    }
+}
+
+/// The lowest address of the calling thread's stack.
+pub(crate) fn own_stack_low() -> usize {
+    // SAFETY: the attributes are initialised by the one call, read, and given back.
+    unsafe {
+        let mut attr = MaybeUninit::<libc::pthread_attr_t>::zeroed();
+        if libc::pthread_getattr_np(libc::pthread_self(), attr.as_mut_ptr()) != 0 {
+            return 0;
+        }
+        let (mut low, mut size) = (ptr::null_mut(), 0);
+        libc::pthread_attr_getstack(attr.as_ptr(), &mut low, &mut size);
+        libc::pthread_attr_destroy(attr.as_mut_ptr());
+        low.addr()
+    }
+}
+
+/// Ends the stop.
+struct Stop;
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        EPOCH.fetch_add(1, Ordering::SeqCst);
+        futex(libc::FUTEX_WAKE, i32::MAX as u32);
+    }
+}
+
+/// Calls `f` while all other threads are stopped. `None`: one could not be stopped, or there was no memory.
+///
+/// `f` must not allocate, nor wait for a lock.
+pub(crate) fn with_others_stopped<T>(f: impl FnOnce() -> T) -> Option<T> {
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    install();
+    // SAFETY: no preconditions.
+    let (process, me) = unsafe { (libc::getpid(), libc::gettid()) };
+    let mut told = MapVec::<i32>::new()?;
+    let mut tasks = Tasks::open()?;
+    let begin = Instant::now();
+    // Those of the last stop that are still on their way out.
+    while WAITING.load(Ordering::SeqCst) > 0 {
+        if begin.elapsed() > PATIENCE {
+            return None;
+        }
+        std::thread::yield_now();
+    }
+    EPOCH.fetch_add(1, Ordering::SeqCst);
+    let stop = Stop;
+    loop {
+        // Until a look at all threads finds none that was not told: who is stopped makes none.
+        let mut new = false;
+        tasks.rewind();
+        while let Some(tid) = tasks.next() {
+            if tid == me || told.contains(&tid) {
+                continue;
+            }
+            new = true;
+            // SAFETY: a signal with a handler. Fails if the thread has ended.
+            unsafe { libc::syscall(libc::SYS_tgkill, process, tid, SIGNAL) };
+            if !told.push(tid) {
+                return None;
+            }
+        }
+        let waiting = WAITING.load(Ordering::SeqCst) as usize;
+        if !new && waiting >= tasks.seen - 1 {
+            let result = f();
+            drop(stop);
+            return Some(result);
+        }
+        if begin.elapsed() > PATIENCE {
+            return None;
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// The ids of the process's threads, read without an allocation.
+pub(crate) struct Tasks {
+    fd: libc::c_int,
+    buffer: [u8; 4096],
+    at: usize,
+    end: usize,
+    /// Seen since the last rewind.
+    pub(crate) seen: usize,
+}
+
+impl Tasks {
+    pub(crate) fn open() -> Option<Tasks> {
+        // SAFETY: a constant path.
+        let fd = unsafe {
+            libc::open(
+                c"/proc/self/task".as_ptr(),
+                libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC,
+            )
+        };
+        (fd >= 0).then_some(Tasks {
+            fd,
+            buffer: [0; 4096],
+            at: 0,
+            end: 0,
+            seen: 0,
+        })
+    }
+
+    pub(crate) fn rewind(&mut self) {
+        // SAFETY: our own descriptor.
+        unsafe { libc::lseek(self.fd, 0, libc::SEEK_SET) };
+        (self.at, self.end, self.seen) = (0, 0, 0);
+    }
+}
+
+impl Iterator for Tasks {
+    type Item = i32;
+
+    fn next(&mut self) -> Option<i32> {
+        loop {
+            if self.at == self.end {
+                let (buffer, len) = (self.buffer.as_mut_ptr(), self.buffer.len());
+                // SAFETY: our own descriptor and buffer.
+                let n = unsafe { libc::syscall(libc::SYS_getdents64, self.fd, buffer, len) };
+                if n <= 0 {
+                    return None;
+                }
+                (self.at, self.end) = (0, n as usize);
+            }
+            // struct linux_dirent64: inode, offset, length of the record, type, name.
+            let record = &self.buffer[self.at..self.end];
+            let length = u16::from_ne_bytes([record[16], record[17]]) as usize;
+            self.at += length;
+            let digits = record[19..length].iter().take_while(|b| b.is_ascii_digit());
+            let mut tid = 0;
+            let mut any = false;
+            for d in digits {
+                tid = tid * 10 + i32::from(d - b'0');
+                any = true;
+            }
+            if any {
+                self.seen += 1;
+                return Some(tid);
+            }
+        }
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        // SAFETY: our own descriptor.
+        unsafe { libc::close(self.fd) };
+    }
+}

@@ -1,0 +1,108 @@
+//! Who can never go on: the scheduler's side of `inspect/leaks.rs`.
+
+use super::Sched;
+use crate::atomics::Ordering;
+use crate::atomics::atomic::AtomicUsize;
+use crate::g::GoroutineId;
+use crate::inspect::arena::MapVec;
+use crate::inspect::goroutine::{self, Picture, still_parked};
+use crate::inspect::leaks::{Lost, Search, Why};
+use crate::inspect::roots::Span;
+use crate::inspect::stop::{own_stack_low, with_others_stopped};
+use crate::m::M;
+use std::ptr;
+
+/// So often the search is tried again: somebody was just starting a thread, or had a lock.
+const ATTEMPTS: u32 = 10;
+
+/// A lost goroutine, with a picture of it.
+pub(crate) struct LostGoroutine {
+    pub(crate) picture: Picture,
+    pub(crate) why: Why,
+}
+
+impl Sched {
+    /// Finds the goroutines of this runtime that can never go on. `None`: the other threads could not be
+    /// stopped, or memory not be looked through.
+    ///
+    /// By a thread that has nothing of the user's on its stack.
+    pub(crate) fn find_lost(&self) -> Option<Vec<LostGoroutine>> {
+        for _ in 0..ATTEMPTS {
+            let mut search = Search::new()?;
+            let ms = self.exclude_own(&mut search)?;
+            let here = 0u8;
+            search.exclude(Span {
+                start: own_stack_low(),
+                end: ptr::from_ref(&here).addr() + KEEP,
+            });
+            let me = ptr::from_ref(self).cast();
+            let stopped = with_others_stopped(|| {
+                // Who runs no goroutine was stopped in the scheduler: its registers are not the user's.
+                for m in ms.iter() {
+                    // SAFETY: records live as long as the runtime.
+                    let m = unsafe { &**m };
+                    if m.curg.load(Ordering::Relaxed).is_null() {
+                        search.exclude(span(&m.alternate));
+                    }
+                }
+                // SAFETY: all are stopped; the caller keeps the runtime.
+                unsafe { search.run(me) }
+            });
+            match stopped {
+                Some(Ok(())) => {
+                    let lost = search.lost.iter();
+                    return Some(lost.filter_map(|lost| self.picture(lost)).collect());
+                }
+                Some(Err(_)) | None => {}
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        None
+    }
+
+    fn picture(&self, lost: &Lost) -> Option<LostGoroutine> {
+        // SAFETY: a G of this runtime, which the caller keeps.
+        unsafe {
+            let g = &*lost.g;
+            let picture = goroutine::look(g, false)?;
+            // It never went on, unless its runtime stops.
+            (picture.id == lost.id && still_parked(g, lost.waiter)).then_some(LostGoroutine {
+                picture,
+                why: lost.why,
+            })
+        }
+    }
+
+    /// What is the scheduler's own, and leads to goroutines that nothing of the user's leads to.
+    fn exclude_own(&self, search: &mut Search) -> Option<MapVec<*const M>> {
+        let mut ms = MapVec::new()?;
+        let state = self.lock.lock();
+        for m in state.threads.records() {
+            let start = ptr::from_ref(m).addr();
+            search.exclude(Span {
+                start,
+                end: start + size_of::<M>(),
+            });
+            if m.tid.load(Ordering::Relaxed) != 0 {
+                search.exclude(span(&m.native));
+            }
+            ms.push(ptr::from_ref(m)).then_some(())?;
+        }
+        search.exclude(span(&self.monitor_stack));
+        Some(ms)
+    }
+}
+
+fn span(bounds: &[AtomicUsize; 2]) -> Span {
+    let [start, end] = [0, 1].map(|i| bounds[i].load(Ordering::Relaxed));
+    Span { start, end }
+}
+
+/// How much above the searcher's frame is left out, too: the frames that called it.
+const KEEP: usize = 1024;
+
+impl LostGoroutine {
+    pub(crate) fn id(&self) -> GoroutineId {
+        GoroutineId(self.picture.id)
+    }
+}
