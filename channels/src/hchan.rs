@@ -98,7 +98,7 @@ impl<T> Hchan<T> {
                 None => Buffer::List(List::new()),
             };
             chan.write(Hchan {
-                head: Head::new(lock, cap),
+                head: Head::new(lock, cap, layout.size()),
                 buffer: UnsafeCell::new(buffer),
             });
         }

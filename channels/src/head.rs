@@ -48,6 +48,8 @@ pub(crate) struct Head {
     /// The capacity; the largest number if it is unbounded.
     cap: usize,
     unbounded: bool,
+    /// The whole channel's size, its values included.
+    bytes: usize,
     /// Handles on each side; `ends.rs` counts them.
     pub(crate) senders: AtomicUsize,
     pub(crate) receivers: AtomicUsize,
@@ -92,6 +94,7 @@ pub(crate) static CHAN: Subject = {
             field("len", offset_of!(Head, len), Encoding::U64),
             field("senders", offset_of!(Head, senders), Encoding::U64),
             field("receivers", offset_of!(Head, receivers), Encoding::U64),
+            field("bytes", offset_of!(Head, bytes), Encoding::Size),
             field(
                 "closed",
                 offset_of!(Head, flags),
@@ -109,10 +112,11 @@ unsafe impl Send for Head {}
 unsafe impl Sync for Head {}
 
 impl Head {
-    pub(crate) fn new(lock: Lock, cap: Option<usize>) -> Head {
+    pub(crate) fn new(lock: Lock, cap: Option<usize>, bytes: usize) -> Head {
         Head {
             cap: cap.unwrap_or(usize::MAX),
             unbounded: cap.is_none(),
+            bytes,
             senders: AtomicUsize::new(1),
             receivers: AtomicUsize::new(1),
             queues: Queues {

@@ -101,3 +101,14 @@ fn who_could_go_on_is_not_found() {
         });
     });
 }
+#[test]
+fn zz() {
+    let _alone = alone();
+    let rt = runtime::start(1);
+    rt.run(|| {
+        leak_a_receiver();
+        settle();
+        println!("{}", std::fs::read_to_string("/proc/self/maps").unwrap());
+        expect(&["receiver"]);
+    });
+}

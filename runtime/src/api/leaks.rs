@@ -6,6 +6,7 @@ use crate::g::GoroutineId;
 use crate::inspect::leaks::Why;
 use crate::sched::{LostGoroutine, Sched};
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 
 /// A goroutine that can never go on. See [`Runtime::leaks`](crate::Runtime::leaks).
@@ -13,7 +14,7 @@ use std::sync::Arc;
 pub struct Leak {
     id: GoroutineId,
     name: Option<String>,
-    site: String,
+    site: &'static Location<'static>,
     wait: &'static str,
     reason: LeakReason,
 }
@@ -54,10 +55,10 @@ impl Leak {
             Why::Scope => LeakReason::Scope,
         };
         Leak {
-            id: lost.id(),
-            wait: lost.picture.wait.map_or("", |w| w.reason.as_str()),
-            name: lost.picture.name,
-            site: lost.picture.site.to_string(),
+            id: lost.id,
+            wait: lost.wait.as_str(),
+            name: lost.name,
+            site: lost.site,
             reason,
         }
     }

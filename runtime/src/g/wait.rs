@@ -58,6 +58,8 @@ pub enum Encoding {
     Limit,
     /// An address; not shown.
     Address,
+    /// How many bytes the object is from its address on: what leads there leads to it. Not shown.
+    Size,
     /// A flag: whether these bits of the byte are set.
     Flag(u8),
 }

@@ -254,14 +254,14 @@ fn look_at(
 
 fn look_at_object(reason: WaitReason, address: usize, what: &'static Subject) -> ObjectPicture {
     let field = |field: &Field| {
-        if field.as_ == Encoding::Address {
+        if matches!(field.as_, Encoding::Address | Encoding::Size) {
             return None;
         }
         // The word that the field lies in; fields do not straddle words.
         let word = read_word(address + field.offset / WORD * WORD)?.to_ne_bytes();
         let at = field.offset % WORD;
         let value = match field.as_ {
-            Encoding::U64 | Encoding::Address => Value::Number(u64::from_ne_bytes(word)),
+            Encoding::U64 | Encoding::Address | Encoding::Size => Value::Number(u64::from_ne_bytes(word)),
             Encoding::U32 => {
                 let half = word[at..at + 4].try_into().expect("four bytes");
                 Value::Number(u32::from_ne_bytes(half).into())

@@ -14,9 +14,6 @@ use crate::g::wait::{Encoding, ListHead, Subject};
 use std::mem::offset_of;
 use std::ptr;
 
-/// Addresses up to here behind that of a channel's head are taken for the channel's: its values follow.
-const REACH: usize = 4096;
-
 /// So often the goroutines that wait for goroutines are gone through; longer chains are not followed.
 const PASSES: usize = 256;
 
@@ -51,10 +48,20 @@ struct Object {
     what: &'static Subject,
 }
 
+impl Object {
+    /// What its description names by this encoding.
+    fn field(&self, as_: Encoding) -> Option<usize> {
+        let field = self.what.fields.iter().find(|f| f.as_ == as_)?;
+        read_word(self.address + field.offset)
+    }
+}
+
 /// A channel that a candidate waits on. Once for each of them.
 #[derive(Clone, Copy)]
 struct Channel {
     address: usize,
+    /// One past its highest address.
+    end: usize,
     node: u32,
     reached: bool,
 }
@@ -64,6 +71,8 @@ pub(super) struct Graph {
     objects: MapVec<Object>,
     /// Sorted by address.
     channels: MapVec<Channel>,
+    /// The length of the longest of them.
+    longest: usize,
     /// Nodes with stacks, by their place.
     by_stack: MapVec<u32>,
     /// Who waits for the end of whom (by the address of its G).
@@ -78,6 +87,9 @@ pub(super) struct Graph {
 
 const FILTER_BITS: usize = 1 << 16;
 
+/// The length of an object that does not tell its own: too much rather than too little.
+const UNKNOWN: usize = 1 << 20;
+
 impl Graph {
     pub(super) fn new() -> Option<Graph> {
         let mut filter = MapVec::new()?;
@@ -88,6 +100,7 @@ impl Graph {
             nodes: MapVec::new()?,
             objects: MapVec::new()?,
             channels: MapVec::new()?,
+            longest: 0,
             by_stack: MapVec::new()?,
             joins: MapVec::new()?,
             scopes: MapVec::new()?,
@@ -165,11 +178,13 @@ impl Graph {
         }
         if node.lost {
             for i in node.objects.0..node.objects.1 {
-                let Object { address, what } = self.objects[i as usize];
-                complete &= match what.kind {
+                let object = self.objects[i as usize];
+                let address = object.address;
+                complete &= match object.what.kind {
                     "goroutine" => self.joins.push((address, number)),
                     "chan" => self.channels.push(Channel {
                         address,
+                        end: address + object.field(Encoding::Size).unwrap_or(UNKNOWN),
                         node: number,
                         reached: false,
                     }),
@@ -247,8 +262,9 @@ impl Graph {
         self.scopes.sort_unstable();
         let mut complete = true;
         for i in 0..self.channels.len() {
-            let at = self.channels[i].address;
-            self.mark_filter(at, at + REACH);
+            let Channel { address, end, .. } = self.channels[i];
+            self.mark_filter(address, end);
+            self.longest = self.longest.max(end - address);
         }
         for i in 0..self.nodes.len() {
             let node = self.nodes[i];
@@ -283,23 +299,43 @@ impl Graph {
     /// Somebody alive could look at this word.
     #[inline(always)]
     pub(super) fn reach(&mut self, word: usize) {
-        let bit = (word >> 12) % FILTER_BITS;
-        if self.filter[bit / 64] & 1 << (bit % 64) != 0 {
-            self.reach_slow(word);
+        if self.may_lead(word) {
+            self.reach_channel(word);
         }
     }
 
+    /// As `reach`, of a word in the stack of a goroutine: that may borrow what is on another's stack, if
+    /// the other waits until it is done. (Elsewhere such words are what the runtime, or a channel that is
+    /// gone, has left.)
+    #[inline(always)]
+    fn reach_from_stack(&mut self, word: usize) {
+        if self.may_lead(word) {
+            self.reach_channel(word);
+            self.reach_stack(word);
+        }
+    }
+
+    #[inline(always)]
+    fn may_lead(&self, word: usize) -> bool {
+        let bit = (word >> 12) % FILTER_BITS;
+        self.filter[bit / 64] & 1 << (bit % 64) != 0
+    }
+
     #[inline(never)]
-    fn reach_slow(&mut self, word: usize) {
+    fn reach_channel(&mut self, word: usize) {
         let mut i = self.channels.partition_point(|c| c.address <= word);
-        while i > 0 && word - self.channels[i - 1].address < REACH {
+        while i > 0 && word - self.channels[i - 1].address < self.longest {
             i -= 1;
-            if !self.channels[i].reached {
+            if !self.channels[i].reached && word < self.channels[i].end {
                 self.channels[i].reached = true;
                 let node = self.channels[i].node;
                 self.goes_on(node);
             }
         }
+    }
+
+    #[inline(never)]
+    fn reach_stack(&mut self, word: usize) {
         if let Some(i) = self.owner_of(word)
             && !self.nodes[i as usize].reached
             && self.nodes[i as usize].stack.start <= word
@@ -338,7 +374,7 @@ impl Graph {
                     words.iter().for_each(|&word| self.reach(word));
                 }
                 if node.stack.end != 0 {
-                    roots.scan_stack(node.stack, |word| self.reach(word));
+                    roots.scan_stack(node.stack, |word| self.reach_from_stack(word));
                 }
             }
             for i in 0..self.nodes.len() {
@@ -394,8 +430,7 @@ impl Graph {
     /// Who has the mutex that it waits for. `None`: that is not known.
     fn holder(&self, node: &Node) -> Option<&Node> {
         let object = self.objects_of(node).first()?;
-        let field = object.what.fields.iter().find(|f| f.as_ == Encoding::Address)?;
-        let place = read_word(object.address + field.offset)?;
+        let place = object.field(Encoding::Address)?;
         let owner = &self.nodes[self.owner_of(place)? as usize];
         // Behind its end, the stack is another's.
         (owner.stack.start <= place).then_some(owner)

@@ -96,6 +96,14 @@ fn install() {
     }
 }
 
+/// Overwrites what the caller's callees have left on its stack. Before a thread of the runtime's ends: the
+/// memory of its stack is kept for the next thread, and a search would take for the user's what it finds there.
+#[inline(never)]
+pub(crate) fn wipe_stack() {
+    let mut zeros = [0u8; 16 << 10];
+    std::hint::black_box(&mut zeros);
+}
+
 /// The lowest address of the calling thread's stack.
 pub(crate) fn own_stack_low() -> usize {
     // SAFETY: the attributes are initialised by the one call, read, and given back.

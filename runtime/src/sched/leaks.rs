@@ -5,20 +5,45 @@ use crate::atomics::Ordering;
 use crate::atomics::atomic::AtomicUsize;
 use crate::g::GoroutineId;
 use crate::inspect::arena::MapVec;
-use crate::inspect::goroutine::{self, Picture, still_parked};
+use crate::g::status::WaitReason;
+use crate::inspect::goroutine::still_parked;
 use crate::inspect::leaks::{Lost, Search, Why};
 use crate::inspect::roots::Span;
-use crate::inspect::stop::{own_stack_low, with_others_stopped};
+use crate::inspect::stop::{own_stack_low, wipe_stack, with_others_stopped};
 use crate::m::M;
+use std::panic::Location;
 use std::ptr;
 
 /// So often the search is tried again: somebody was just starting a thread, or had a lock.
 const ATTEMPTS: u32 = 10;
 
-/// A lost goroutine, with a picture of it.
+/// A lost goroutine.
+#[derive(Debug)]
 pub(crate) struct LostGoroutine {
-    pub(crate) picture: Picture,
+    pub(crate) id: GoroutineId,
+    pub(crate) name: Option<String>,
+    pub(crate) site: &'static Location<'static>,
+    pub(crate) wait: WaitReason,
     pub(crate) why: Why,
+}
+
+impl LostGoroutine {
+    /// Tells who it is, with nothing in the heap that would lead to what it waits for: the next search would
+    /// find it. `None`: its runtime has stopped meanwhile.
+    fn of(lost: &Lost) -> Option<LostGoroutine> {
+        // SAFETY: a G of a runtime that the caller keeps. It never goes on, unless that stops.
+        unsafe {
+            let g = &*lost.g;
+            let found = LostGoroutine {
+                id: GoroutineId(lost.id),
+                name: g.tag.copy().0,
+                site: g.site(),
+                wait: g.status.reason(),
+                why: lost.why,
+            };
+            (g.id().0 == lost.id && still_parked(g, lost.waiter)).then_some(found)
+        }
+    }
 }
 
 impl Sched {
@@ -27,6 +52,13 @@ impl Sched {
     ///
     /// By a thread that has nothing of the user's on its stack.
     pub(crate) fn find_lost(&self) -> Option<Vec<LostGoroutine>> {
+        let found = self.search();
+        wipe_stack();
+        found
+    }
+
+    #[inline(never)]
+    fn search(&self) -> Option<Vec<LostGoroutine>> {
         for _ in 0..ATTEMPTS {
             let mut search = Search::new()?;
             let ms = self.exclude_own(&mut search)?;
@@ -51,26 +83,13 @@ impl Sched {
             match stopped {
                 Some(Ok(())) => {
                     let lost = search.lost.iter();
-                    return Some(lost.filter_map(|lost| self.picture(lost)).collect());
+                    return Some(lost.filter_map(LostGoroutine::of).collect());
                 }
                 Some(Err(_)) | None => {}
             }
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
         None
-    }
-
-    fn picture(&self, lost: &Lost) -> Option<LostGoroutine> {
-        // SAFETY: a G of this runtime, which the caller keeps.
-        unsafe {
-            let g = &*lost.g;
-            let picture = goroutine::look(g, false)?;
-            // It never went on, unless its runtime stops.
-            (picture.id == lost.id && still_parked(g, lost.waiter)).then_some(LostGoroutine {
-                picture,
-                why: lost.why,
-            })
-        }
     }
 
     /// What is the scheduler's own, and leads to goroutines that nothing of the user's leads to.
@@ -101,8 +120,3 @@ fn span(bounds: &[AtomicUsize; 2]) -> Span {
 /// How much above the searcher's frame is left out, too: the frames that called it.
 const KEEP: usize = 1024;
 
-impl LostGoroutine {
-    pub(crate) fn id(&self) -> GoroutineId {
-        GoroutineId(self.picture.id)
-    }
-}

@@ -15,7 +15,7 @@ use super::deadlock::{self, Judged};
 use super::{Phase, SLICE, Sched};
 use crate::atomics::Ordering;
 use crate::g::task::AbortOnUnwind;
-use crate::inspect::stop::own_stack_low;
+use crate::inspect::stop::{own_stack_low, wipe_stack};
 use crate::m::M;
 use crate::p::P;
 use crate::timer::{self, Nanos};
@@ -60,6 +60,7 @@ impl Sched {
         self.monitor_stack[0].store(own_stack_low(), Ordering::Relaxed);
         self.monitor_stack[1].store(std::ptr::from_ref(&base).addr(), Ordering::Relaxed);
         self.watch();
+        wipe_stack();
         guard.disarm();
     }
 

@@ -2,7 +2,7 @@
 
 use super::Sched;
 use crate::atomics::Ordering;
-use crate::inspect::stop::own_stack_low;
+use crate::inspect::stop::{own_stack_low, wipe_stack};
 use crate::m::{M, set_current};
 use crate::stack::AltStack;
 use std::collections::HashMap;
@@ -222,6 +222,7 @@ fn thread_main(sched: &Arc<Sched>, m: &M, number: u64) {
     if sched.take_handed(m) {
         sched.run_loop(m);
     }
+    wipe_stack();
     set_current(ptr::null());
     m.alternate.iter().for_each(|a| a.store(0, Ordering::Relaxed));
     drop(alt_stack);
