@@ -261,7 +261,9 @@ fn look_at_object(reason: WaitReason, address: usize, what: &'static Subject) ->
         let word = read_word(address + field.offset / WORD * WORD)?.to_ne_bytes();
         let at = field.offset % WORD;
         let value = match field.as_ {
-            Encoding::U64 | Encoding::Address | Encoding::Size => Value::Number(u64::from_ne_bytes(word)),
+            Encoding::U64 | Encoding::Address | Encoding::Size => {
+                Value::Number(u64::from_ne_bytes(word))
+            }
             Encoding::U32 => {
                 let half = word[at..at + 4].try_into().expect("four bytes");
                 Value::Number(u32::from_ne_bytes(half).into())

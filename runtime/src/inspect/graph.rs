@@ -423,7 +423,9 @@ impl Graph {
         address: usize,
     ) -> impl Iterator<Item = &'a Node> {
         let from = table.partition_point(|&(a, _)| a < address);
-        let same = table[from..].iter().take_while(move |&&(a, _)| a == address);
+        let same = table[from..]
+            .iter()
+            .take_while(move |&&(a, _)| a == address);
         same.map(|&(_, i)| &self.nodes[i as usize])
     }
 

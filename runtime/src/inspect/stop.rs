@@ -133,7 +133,9 @@ impl Drop for Stop {
 ///
 /// `f` must not allocate, nor wait for a lock.
 pub(crate) fn with_others_stopped<T>(f: impl FnOnce() -> T) -> Option<T> {
-    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _turn = TURN
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     install();
     // SAFETY: no preconditions.
     let (process, me) = unsafe { (libc::getpid(), libc::gettid()) };

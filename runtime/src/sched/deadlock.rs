@@ -169,7 +169,10 @@ fn is_asleep(g: &G) -> bool {
 fn report(pictures: &[Picture]) -> String {
     let mut text = String::new();
     for p in pictures {
-        let name = p.name.as_deref().map_or(String::new(), |n| format!(" {n:?}"));
+        let name = p
+            .name
+            .as_deref()
+            .map_or(String::new(), |n| format!(" {n:?}"));
         let reason = p.wait.as_ref().map_or("", |w| w.reason.as_str());
         let _ = writeln!(
             text,

@@ -4,8 +4,8 @@ use super::Sched;
 use crate::atomics::Ordering;
 use crate::atomics::atomic::AtomicUsize;
 use crate::g::GoroutineId;
-use crate::inspect::arena::MapVec;
 use crate::g::status::WaitReason;
+use crate::inspect::arena::MapVec;
 use crate::inspect::goroutine::still_parked;
 use crate::inspect::leaks::{Lost, Search, Why};
 use crate::inspect::roots::Span;
@@ -119,4 +119,3 @@ fn span(bounds: &[AtomicUsize; 2]) -> Span {
 
 /// How much above the searcher's frame is left out, too: the frames that called it.
 const KEEP: usize = 1024;
-

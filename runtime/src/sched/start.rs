@@ -1,10 +1,10 @@
 //! How a runtime begins.
 
+use super::deadlock::RUNTIMES;
 use super::idle::Idle;
 use super::run::describe_owner;
 use super::thread::Table;
 use super::watch::Watch;
-use super::deadlock::RUNTIMES;
 use super::{OnDeadlock, OnPanic, Phase, Sched, State};
 use crate::atomics::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
 use crate::atomics::{Condvar, Mutex, Ordering, init_fences};

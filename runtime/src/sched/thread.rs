@@ -224,7 +224,9 @@ fn thread_main(sched: &Arc<Sched>, m: &M, number: u64) {
     }
     wipe_stack();
     set_current(ptr::null());
-    m.alternate.iter().for_each(|a| a.store(0, Ordering::Relaxed));
+    m.alternate
+        .iter()
+        .for_each(|a| a.store(0, Ordering::Relaxed));
     drop(alt_stack);
     m.tid.store(0, Ordering::Relaxed);
     let table = &mut sched.lock.lock().threads;

@@ -1,0 +1,54 @@
+//! When all goroutines are asleep for ever, it is said; and only then.
+
+mod common;
+
+use common::{PROCS, run};
+use std::os::unix::process::ExitStatusExt;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_deadlock");
+const FATAL: &str = "fatal error: all goroutines are asleep - deadlock!";
+
+#[test]
+fn run_panics_and_the_report_names_all() {
+    for scenario in ["cross", "locks", "condition", "group"] {
+        for procs in PROCS {
+            let out = run(PROGRAM, [scenario, "--procs", &procs.to_string()]);
+            let out = out.expect_code(101);
+            let times = out.stderr.matches(FATAL).count();
+            assert_eq!(times, 2, "the report and the panic: {}", out.stderr);
+            assert!(!out.stdout.contains("done"), "{}", out.stdout);
+        }
+    }
+    let out = run(PROGRAM, ["cross"]);
+    assert!(out.stderr.contains("\"b\" [chan receive"), "{}", out.stderr);
+}
+
+#[test]
+fn who_joins_one_of_them_learns_that_it_was_cancelled() {
+    let out = run(PROGRAM, ["joined"]).expect_code(0);
+    assert!(out.stderr.contains(FATAL), "{}", out.stderr);
+    assert!(
+        out.stdout.contains("joined: goroutine was cancelled"),
+        "{}",
+        out.stdout
+    );
+}
+
+#[test]
+fn abort_ends_the_process() {
+    let out = run(PROGRAM, ["cross", "--what", "abort"]);
+    assert_eq!(out.status.signal(), Some(6), "{}", out.stderr);
+    assert!(out.stderr.contains(FATAL), "{}", out.stderr);
+}
+
+#[test]
+fn who_waits_for_the_world_is_not_dead() {
+    for scenario in ["thread", "world", "relay", "runtimes"] {
+        for procs in PROCS {
+            let out = run(PROGRAM, [scenario, "--procs", &procs.to_string()]);
+            let out = out.expect_code(0);
+            assert!(!out.stderr.contains("deadlock"), "{}", out.stderr);
+            assert!(out.stdout.contains("done"), "{}", out.stdout);
+        }
+    }
+}
