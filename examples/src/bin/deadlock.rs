@@ -152,7 +152,7 @@ fn group() {
 fn world() {
     let (tx, rx) = bounded(0);
     let tx2 = tx.clone();
-    runtime::time::after_func(A_WHILE, move || tx2.send(1).expect("received"));
+    let _ = runtime::time::after_func(A_WHILE, move || tx2.send(1).expect("received"));
     assert_eq!(rx.recv(), Ok(1));
     let (mut a, mut b) = runtime::net::UnixStream::pair().expect("a pair of sockets");
     let tx2 = tx.clone();

@@ -78,7 +78,7 @@ impl TagCell {
             return None;
         }
         // SAFETY: the caller's promise; this field does not change.
-        unsafe { (*(&raw const (*tag).name)).as_deref() }
+        unsafe { (*tag).name.as_deref() }
     }
 
     /// A copy of the name and the labels, from outside: of whatever goroutine has the G now.

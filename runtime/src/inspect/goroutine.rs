@@ -212,7 +212,7 @@ fn look_parked(
 fn copy_stack(seen: &fiber::Seen) -> Option<StackPicture> {
     let bytes = (seen.top - seen.sp).min(MAX_STACK);
     let mut words = vec![0; bytes / size_of::<usize>()];
-    read(seen.sp, &mut words).then(|| StackPicture {
+    read(seen.sp, &mut words).then_some(StackPicture {
         pc: seen.pc,
         sp: seen.sp,
         bp: seen.bp,

@@ -32,7 +32,7 @@ static TURN: Mutex<()> = Mutex::new(());
 
 extern "C" fn on_stop(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let epoch = EPOCH.load(Ordering::SeqCst);
-    if epoch % 2 == 0 {
+    if epoch.is_multiple_of(2) {
         forward(signal, info, context);
         return;
     }
@@ -155,7 +155,7 @@ pub(crate) fn with_others_stopped<T>(f: impl FnOnce() -> T) -> Option<T> {
         // Until a look at all threads finds none that was not told: who is stopped makes none.
         let mut new = false;
         tasks.rewind();
-        while let Some(tid) = tasks.next() {
+        for tid in tasks.by_ref() {
             if tid == me || told.contains(&tid) {
                 continue;
             }

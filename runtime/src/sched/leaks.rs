@@ -80,12 +80,9 @@ impl Sched {
                 // SAFETY: all are stopped; the caller keeps the runtime.
                 unsafe { search.run(me) }
             });
-            match stopped {
-                Some(Ok(())) => {
-                    let lost = search.lost.iter();
-                    return Some(lost.filter_map(LostGoroutine::of).collect());
-                }
-                Some(Err(_)) | None => {}
+            if let Some(Ok(())) = stopped {
+                let lost = search.lost.iter();
+                return Some(lost.filter_map(LostGoroutine::of).collect());
             }
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
