@@ -59,22 +59,34 @@ pub(crate) struct RawMutex {
 
 /// A place in the stack of whoever has the lock, or 0 where it is not known: for those who look for
 /// waits without end. Stored after each lock, and cleared before each unlock.
-struct Holder(std::sync::atomic::AtomicUsize);
+struct Holder(#[cfg(not(loom))] crate::atomics::atomic::AtomicUsize);
 
 impl Holder {
+    const_fn! {
+        const fn new() -> Holder {
+            Holder(
+                #[cfg(not(loom))]
+                crate::atomics::atomic::AtomicUsize::new(0),
+            )
+        }
+    }
+
     #[inline(always)]
     fn is_me(&self) {
-        // Relaxed: who looks at it has stopped its holder, or does not believe it.
+        // Relaxed: who looks at it has stopped its holder.
+        #[cfg(not(loom))]
         self.0.store(here(), Ordering::Relaxed);
     }
 
     #[inline(always)]
     fn is_nobody(&self) {
+        #[cfg(not(loom))]
         self.0.store(0, Ordering::Relaxed);
     }
 }
 
 /// An address in the caller's frame.
+#[cfg(not(loom))]
 #[inline(always)]
 fn here() -> usize {
     #[cfg(target_arch = "x86_64")]
@@ -108,7 +120,7 @@ impl RawMutex {
             RawMutex {
                 queue: Queue::new(List::new()),
                 word: AtomicU32::new(0),
-                holder: Holder(std::sync::atomic::AtomicUsize::new(0)),
+                holder: Holder::new(),
             }
         }
     }
