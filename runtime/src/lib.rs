@@ -130,12 +130,15 @@ mod exports {
     pub use crate::api::local::{AccessError, LocalKey};
     #[doc(hidden)]
     pub use crate::api::runtime::current_m;
-    pub use crate::api::runtime::{Runtime, SHUTDOWN_PATIENCE, ShutdownError, num_goroutines};
+    pub use crate::api::runtime::{
+        Runtime, SHUTDOWN_PATIENCE, ShutdownError, dump, dump_without_stacks, num_goroutines,
+    };
     pub use crate::api::scope::{Scope, ScopedJoinHandle, scope};
     pub use crate::g::GoroutineId;
     pub use crate::g::task::JoinError;
     pub use crate::sched::{OnDeadlock, OnPanic, StartError};
     pub use crate::stack::{DEFAULT_STACK_SIZE, MAX_STACK_SIZE, MIN_STACK_SIZE, StackGuard};
+    pub use crate::trace::dump::{Dump, DumpedFrame, DumpedGoroutine, GoroutineState, Grouped};
 }
 #[cfg(not(loom))]
 pub use api::{io, net, process, signal, sync, task, time};

@@ -6,6 +6,7 @@ use crate::atomics::Mutex;
 use crate::g::task::JoinError;
 use crate::m::current;
 use crate::sched::{DEADLOCK, Sched, Spawned, Unfinished, spawn_outside};
+use crate::trace::dump::Dump;
 use std::fmt;
 use std::panic::Location;
 use std::ptr;
@@ -174,6 +175,29 @@ impl Runtime {
         self.sched.schedtrace(detail)
     }
 
+    /// What all goroutines are doing: their states, what they wait for, for how long, and their stacks, as
+    /// `kill -QUIT` shows them of a Go program. From any thread, and from goroutines.
+    ///
+    /// Nobody is stopped, and no lock is held that a goroutine could want: each parked goroutine is looked
+    /// at by itself, from outside (docs/dumps.md). So what is said of each is true, but not of all at the same
+    /// moment. Stacks are those of goroutines that wait or are about to run, on x86-64; one that
+    /// runs is shown with its M. Plain threads are not shown. Names and lines need symbols and debug
+    /// information in the program.
+    ///
+    /// ```
+    /// let rt = runtime::start(1);
+    /// rt.run(|| assert_eq!(runtime::dump().goroutines().len(), 1));
+    /// assert_eq!(rt.dump().goroutines().len(), 0);
+    /// ```
+    pub fn dump(&self) -> Dump {
+        self.sched.dump(true)
+    }
+
+    /// As [`Runtime::dump`], without the stacks: quicker by far with many goroutines.
+    pub fn dump_without_stacks(&self) -> Dump {
+        self.sched.dump(false)
+    }
+
     /// Goroutines that can never go on although others run: those that wait on channels which nobody who
     /// could still run can reach, on mutexes whose holders wait in turn, for goroutines that never end. (The
     /// counts of a channel's ends turn many of Go's leaks into errors; these are what is left.)
@@ -281,6 +305,30 @@ impl Drop for Runtime {
         if let Err(e) = self.stop(SHUTDOWN_PATIENCE) {
             eprintln!("weft: shutdown of \"{}\": {e}", self.sched.config.name);
         }
+    }
+}
+
+/// What all goroutines of the caller's runtime are doing: [`Runtime::dump`] for those who have no handle. On a
+/// plain thread, of the default runtime.
+///
+/// # Panics
+/// On a plain thread, if no runtime runs.
+pub fn dump() -> Dump {
+    dump_own(true)
+}
+
+/// As [`dump()`], without the stacks.
+///
+/// # Panics
+/// As [`dump()`].
+pub fn dump_without_stacks() -> Dump {
+    dump_own(false)
+}
+
+fn dump_own(stacks: bool) -> Dump {
+    match with_sched(|sched| sched.dump(stacks)) {
+        Some(dump) => dump,
+        None => panic!("there is no runtime whose goroutines could be shown: start one first"),
     }
 }
 

@@ -16,3 +16,5 @@ pub(crate) mod leaks;
 pub(crate) mod memory;
 pub(crate) mod roots;
 pub(crate) mod stop;
+pub(crate) mod symbols;
+pub(crate) mod unwind;

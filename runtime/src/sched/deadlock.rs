@@ -17,10 +17,9 @@ use crate::atomics::atomic::{AtomicUsize, fence};
 use crate::g::G;
 use crate::g::parker::Waiter;
 use crate::g::status::{Status, WaitReason};
-use crate::inspect::goroutine::{Picture, for_each, look};
+use crate::inspect::goroutine::{for_each, look};
 use crate::inspect::stop::Tasks;
 use crate::m::thread::parked_threads;
-use std::fmt::Write as _;
 use std::ptr;
 use std::time::Duration;
 
@@ -123,16 +122,10 @@ impl Sched {
 
     /// The report, and what comes of it.
     fn is_dead(&self) {
-        let mut pictures = Vec::new();
+        eprintln!("fatal error: {DEADLOCK}\n\n{}", self.dump(true));
         let mut gs: Vec<*const G> = Vec::new();
         // SAFETY: this runtime does not end while its monitor runs.
-        unsafe {
-            for_each(ptr::from_ref(self).cast(), |g| {
-                gs.push(g);
-                pictures.extend(look(g, true));
-            });
-        }
-        eprintln!("fatal error: {DEADLOCK}\n\n{}", report(&pictures));
+        unsafe { for_each(ptr::from_ref(self).cast(), |g| gs.push(g)) };
         match self.config.on_deadlock {
             OnDeadlock::Abort => std::process::abort(),
             OnDeadlock::Panic => {
@@ -164,21 +157,4 @@ fn is_asleep(g: &G) -> bool {
             }
             _ => true,
         }
-}
-
-fn report(pictures: &[Picture]) -> String {
-    let mut text = String::new();
-    for p in pictures {
-        let name = p
-            .name
-            .as_deref()
-            .map_or(String::new(), |n| format!(" {n:?}"));
-        let reason = p.wait.as_ref().map_or("", |w| w.reason.as_str());
-        let _ = writeln!(
-            text,
-            "goroutine {}{name} [{reason}]:\ncreated at {}\n",
-            p.id, p.site
-        );
-    }
-    text
 }

@@ -4,8 +4,10 @@ use super::Sched;
 use crate::atomics::Ordering;
 use crate::g::status::Status;
 use crate::g::{G, registry};
+use crate::inspect::goroutine::{for_each, look};
 use crate::m::M;
 use crate::p::P;
+use crate::trace::dump::{Dump, Dumper};
 use crate::trace::schedtrace::{GLine, MLine, PLine, Snapshot};
 use std::ptr;
 
@@ -15,6 +17,20 @@ fn m_id(m: *const M) -> Option<u32> {
 }
 
 impl Sched {
+    /// What all goroutines are doing. Nobody is stopped for it, and no lock is held.
+    pub(crate) fn dump(&self, stacks: bool) -> Dump {
+        let mut dumper = Dumper::new(&self.config.name);
+        // SAFETY: the caller keeps the runtime.
+        unsafe {
+            for_each(ptr::from_ref(self).cast(), |g| {
+                if let Some(picture) = look(g, stacks) {
+                    dumper.add(picture);
+                }
+            });
+        }
+        dumper.finish()
+    }
+
     /// Go's `SCHED` line, and with `detail` the P, M and G lines. The scheduler goes on
     /// meanwhile: the numbers are each right, but not all of one moment.
     pub(crate) fn schedtrace(&self, detail: bool) -> String {

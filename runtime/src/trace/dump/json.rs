@@ -1,0 +1,161 @@
+//! Dumps as JSON. Written here, since it is all of JSON that the runtime knows: strings, numbers, and how
+//! they are put into each other.
+
+use super::{Dump, DumpedGoroutine, GoroutineState};
+use crate::inspect::goroutine::{ObjectPicture, Value};
+use crate::inspect::symbols::Symbol;
+use std::fmt::Write as _;
+
+/// JSON that is being written. Writing to a String cannot fail.
+pub(crate) struct Json(pub(crate) String);
+
+impl Json {
+    /// A string, with what JSON wants escaped.
+    pub(crate) fn string(&mut self, text: &str) {
+        self.0.push('"');
+        for c in text.chars() {
+            match c {
+                '"' => self.0.push_str("\\\""),
+                '\\' => self.0.push_str("\\\\"),
+                '\n' => self.0.push_str("\\n"),
+                c if (c as u32) < 0x20 => {
+                    let _ = write!(self.0, "\\u{:04x}", c as u32);
+                }
+                c => self.0.push(c),
+            }
+        }
+        self.0.push('"');
+    }
+
+    /// A key; behind another one, if anything has been written into the object.
+    pub(crate) fn key(&mut self, key: &str) {
+        self.separate();
+        self.string(key);
+        self.0.push(':');
+    }
+
+    /// A comma, unless this is the first in its object or array.
+    pub(crate) fn separate(&mut self) {
+        if !self.0.ends_with(['{', '[']) {
+            self.0.push(',');
+        }
+    }
+
+    pub(crate) fn value(&mut self, value: impl std::fmt::Display) {
+        let _ = write!(self.0, "{value}");
+    }
+
+    fn optional_string(&mut self, text: Option<&str>) {
+        match text {
+            Some(text) => self.string(text),
+            None => self.0.push_str("null"),
+        }
+    }
+
+    fn optional(&mut self, value: Option<impl std::fmt::Display>) {
+        match value {
+            Some(value) => self.value(value),
+            None => self.0.push_str("null"),
+        }
+    }
+
+    fn array<T>(&mut self, items: impl IntoIterator<Item = T>, mut item: impl FnMut(&mut Json, T)) {
+        self.0.push('[');
+        for one in items {
+            self.separate();
+            item(self, one);
+        }
+        self.0.push(']');
+    }
+
+    fn object(&mut self, fields: impl FnOnce(&mut Json)) {
+        self.0.push('{');
+        fields(self);
+        self.0.push('}');
+    }
+}
+
+pub(super) fn render(dump: &Dump) -> String {
+    let mut out = Json(String::new());
+    out.object(|out| {
+        out.key("runtime");
+        out.string(&dump.runtime);
+        out.key("goroutines");
+        out.array(&dump.goroutines, goroutine);
+    });
+    out.0
+}
+
+fn goroutine(out: &mut Json, g: &DumpedGoroutine) {
+    let (state, reason, m) = match g.state {
+        GoroutineState::Runnable => ("runnable", None, None),
+        GoroutineState::Running(m) => ("running", None, m),
+        GoroutineState::Blocked(m) => ("blocked", None, m),
+        GoroutineState::Waiting(reason) => ("waiting", Some(reason.as_str()), None),
+    };
+    out.object(|out| {
+        out.key("id");
+        out.value(g.id);
+        out.key("name");
+        out.optional_string(g.name());
+        out.key("labels");
+        out.object(|out| {
+            for (key, value) in &g.labels {
+                out.key(key);
+                out.string(value);
+            }
+        });
+        out.key("state");
+        out.string(state);
+        out.key("reason");
+        out.optional_string(reason);
+        out.key("waited_ns");
+        out.value(g.waited.as_nanos());
+        out.key("bounded");
+        out.value(g.bounded);
+        out.key("m");
+        out.optional(m);
+        out.key("locked_to_thread");
+        out.value(g.locked);
+        out.key("waits_on");
+        out.array(&g.objects, object);
+        out.key("stack");
+        out.array(g.frames.iter(), frame);
+        out.key("created_by");
+        out.optional(g.parent);
+        out.key("created_at");
+        out.string(&g.site.to_string());
+    });
+}
+
+fn object(out: &mut Json, object: &ObjectPicture) {
+    out.object(|out| {
+        out.key("reason");
+        out.string(object.reason.as_str());
+        out.key("kind");
+        out.string(object.kind);
+        out.key("address");
+        out.string(&format!("{:#x}", object.address));
+        for (name, value) in &object.fields {
+            out.key(name);
+            match value {
+                Value::Number(n) => out.value(n),
+                Value::Unlimited => out.0.push_str("null"),
+                Value::Flag(flag) => out.value(flag),
+            }
+        }
+    });
+}
+
+fn frame(out: &mut Json, symbol: &Symbol) {
+    out.object(|out| {
+        out.key("function");
+        out.string(&symbol.function);
+        out.key("file");
+        out.optional_string(symbol.file.as_deref());
+        out.key("line");
+        out.value(symbol.line);
+        out.key("address");
+        out.string(&format!("{:#x}", symbol.address));
+    });
+}

@@ -1,0 +1,277 @@
+//! What all goroutines are doing: the pictures of them, put together so that people and programs can read
+//! it. Printed in `text.rs` and `json.rs`.
+
+mod json;
+mod text;
+
+pub use text::Grouped;
+
+use crate::g::GoroutineId;
+use crate::g::status::{Status, WaitReason};
+use crate::inspect::goroutine::{ObjectPicture, Picture, Value};
+use crate::inspect::symbols::{Symbol, Symbols};
+use crate::inspect::unwind::Unwinder;
+use crate::timer::{self, Nanos};
+use std::collections::HashMap;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What all goroutines of a runtime are doing: see [`Runtime::dump`](crate::Runtime::dump).
+///
+/// Displayed as Go's dumps are; [`Dump::grouped`] shows equal stacks once, [`Dump::to_json`] is for
+/// programs.
+///
+/// ```
+/// let rt = runtime::start(1);
+/// let text = rt.run(|| {
+///     let waiting = runtime::go!(name = "reader", || channels::Receiver::<i32>::nil().recv());
+///     runtime::yield_now();
+///     let text = runtime::dump().to_string();
+///     waiting.cancel();
+///     text
+/// });
+/// assert!(text.contains("\"reader\" [chan receive (nil chan)]:"), "{text}");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Dump {
+    runtime: String,
+    goroutines: Vec<DumpedGoroutine>,
+    /// Who waits on which object.
+    waiting: HashMap<usize, Vec<Crowd>>,
+}
+
+/// Those who wait on an object for the same.
+#[derive(Clone, Debug)]
+struct Crowd {
+    reason: WaitReason,
+    count: usize,
+    /// The first of them: one more than are named.
+    first: Vec<GoroutineId>,
+}
+
+/// So many goroutines are named where many could be.
+const NAMED: usize = 8;
+
+/// What a goroutine was doing when it was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GoroutineState {
+    /// It waits for its turn.
+    Runnable,
+    /// It runs, on the M of this number.
+    Running(Option<u32>),
+    /// It is in [`blocking`](crate::blocking), on the M of this number.
+    Blocked(Option<u32>),
+    /// It waits.
+    Waiting(WaitReason),
+}
+
+/// One goroutine of a [`Dump`].
+#[derive(Clone, Debug)]
+pub struct DumpedGoroutine {
+    id: GoroutineId,
+    name: Option<String>,
+    labels: Vec<(String, String)>,
+    state: GoroutineState,
+    waited: Duration,
+    bounded: bool,
+    locked: bool,
+    objects: Vec<ObjectPicture>,
+    frames: Arc<[Symbol]>,
+    parent: Option<GoroutineId>,
+    site: &'static Location<'static>,
+}
+
+/// A function on a goroutine's stack.
+#[derive(Clone, Copy, Debug)]
+pub struct DumpedFrame<'a>(&'a Symbol);
+
+impl<'a> DumpedFrame<'a> {
+    /// Its name, or its address where the program has no symbols.
+    pub fn function(&self) -> &'a str {
+        &self.0.function
+    }
+
+    /// Its file, if the program has debug information.
+    pub fn file(&self) -> Option<&'a str> {
+        self.0.file.as_deref()
+    }
+
+    /// The line in its file; 0 if it is not known.
+    pub fn line(&self) -> u32 {
+        self.0.line
+    }
+}
+
+impl DumpedGoroutine {
+    /// Its number.
+    pub fn id(&self) -> GoroutineId {
+        self.id
+    }
+
+    /// Its name, if it has one.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Its labels: see [`label`](crate::label).
+    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.labels.iter().map(|(k, v)| (&**k, &**v))
+    }
+
+    /// What it was doing.
+    pub fn state(&self) -> GoroutineState {
+        self.state
+    }
+
+    /// For how long it had been waiting, to within 10 ms; zero if it did not wait.
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    /// The addresses of the objects that it waits on: the same in all goroutines that wait on one.
+    pub fn waits_on(&self) -> impl Iterator<Item = usize> {
+        self.objects.iter().map(|o| o.address)
+    }
+
+    /// Its stack, the innermost function first, without the runtime's own. Empty if it was not parked, has
+    /// not run yet, or if stacks were not asked for.
+    pub fn frames(&self) -> impl Iterator<Item = DumpedFrame<'_>> {
+        self.frames.iter().map(DumpedFrame)
+    }
+
+    /// The goroutine that spawned it.
+    pub fn parent(&self) -> Option<GoroutineId> {
+        self.parent
+    }
+
+    /// Where it was spawned.
+    pub fn spawned_at(&self) -> &'static Location<'static> {
+        self.site
+    }
+}
+
+/// Makes a dump of pictures, one after the other.
+pub(crate) struct Dumper {
+    dump: Dump,
+    unwinder: Unwinder,
+    symbols: Symbols,
+    now: Nanos,
+}
+
+impl Dumper {
+    pub(crate) fn new(runtime: &str) -> Dumper {
+        Dumper {
+            dump: Dump {
+                runtime: runtime.to_owned(),
+                goroutines: Vec::new(),
+                waiting: HashMap::new(),
+            },
+            unwinder: Unwinder::new(),
+            symbols: Symbols::default(),
+            now: timer::now(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, picture: Picture) {
+        let frames = match &picture.stack {
+            Some(stack) => self.symbols.of_goroutine(&self.unwinder.frames(stack)),
+            None => Arc::new([]),
+        };
+        let id = GoroutineId(picture.id);
+        let state = match picture.status {
+            Status::Waiting => GoroutineState::Waiting(
+                picture.wait.as_ref().map_or(WaitReason::None, |w| w.reason),
+            ),
+            Status::Running => GoroutineState::Running(picture.m),
+            Status::Blocked => GoroutineState::Blocked(picture.m),
+            Status::Runnable | Status::Idle | Status::Dead => GoroutineState::Runnable,
+        };
+        let (waited, bounded, objects) = match picture.wait {
+            Some(wait) => {
+                let waited = Duration::from_nanos(self.now.saturating_sub(wait.since));
+                (waited, wait.bounded, wait.on)
+            }
+            None => (Duration::ZERO, false, Vec::new()),
+        };
+        for object in objects.iter().filter(|o| o.address != 0) {
+            let crowds = self.dump.waiting.entry(object.address).or_default();
+            let at = crowds.iter().position(|c| c.reason == object.reason);
+            let at = at.unwrap_or_else(|| {
+                crowds.push(Crowd {
+                    reason: object.reason,
+                    count: 0,
+                    first: Vec::new(),
+                });
+                crowds.len() - 1
+            });
+            let crowd = &mut crowds[at];
+            crowd.count += 1;
+            if crowd.first.len() <= NAMED {
+                crowd.first.push(id);
+            }
+        }
+        self.dump.goroutines.push(DumpedGoroutine {
+            id,
+            name: picture.name,
+            labels: picture.labels,
+            state,
+            waited,
+            bounded,
+            locked: picture.locked_m.is_some(),
+            objects,
+            frames,
+            parent: (picture.parent != 0).then_some(GoroutineId(picture.parent)),
+            site: picture.site,
+        });
+    }
+
+    pub(crate) fn finish(mut self) -> Dump {
+        self.dump.goroutines.sort_unstable_by_key(|g| g.id);
+        self.dump
+    }
+}
+
+impl Dump {
+    /// The goroutines, in the order of their numbers.
+    pub fn goroutines(&self) -> impl ExactSizeIterator<Item = &DumpedGoroutine> {
+        self.goroutines.iter()
+    }
+
+    /// The same, to be displayed with goroutines that do the same in one entry: those whose state and
+    /// stack are equal, the most numerous first.
+    pub fn grouped(&self) -> Grouped<'_> {
+        Grouped(self)
+    }
+
+    /// The dump as JSON, for programs: an object with the `runtime`'s name and an array of `goroutines`, each
+    /// with `id`, `name`, `labels`, `state` (`runnable`, `running`, `blocked`, `waiting`), `reason`,
+    /// `waited_ns`, `bounded` (it has a deadline), `m`, `locked_to_thread`, `waits_on` (objects with
+    /// `reason`, `kind`, `address` and what is known of them), `stack` (frames with `function`, `file`,
+    /// `line`, `address`), `created_by` and `created_at`. What is not known is `null`.
+    pub fn to_json(&self) -> String {
+        json::render(self)
+    }
+}
+
+/// An object in words: `chan 0x7f3210: cap 8, len 2`.
+fn describe(object: &ObjectPicture, out: &mut impl std::fmt::Write) -> std::fmt::Result {
+    if object.address == 0 {
+        return write!(out, "{}", object.kind);
+    }
+    match (object.kind, object.fields.first()) {
+        ("goroutine", Some((_, Value::Number(id)))) => return write!(out, "goroutine {id}"),
+        ("fd", Some((_, Value::Number(fd)))) => return write!(out, "fd {fd}"),
+        _ => write!(out, "{} {:#x}", object.kind, object.address)?,
+    }
+    for (i, (name, value)) in object.fields.iter().enumerate() {
+        out.write_str(if i == 0 { ": " } else { ", " })?;
+        match value {
+            Value::Number(n) => write!(out, "{name} {n}")?,
+            Value::Unlimited => write!(out, "{name} unbounded")?,
+            Value::Flag(flag) => write!(out, "{}{name}", if *flag { "" } else { "not " })?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! Dumps as text, as Go prints them, with what Go does not know: what is waited on.
+
+use super::{Dump, DumpedGoroutine, GoroutineState, NAMED, describe};
+use crate::g::GoroutineId;
+use std::collections::HashMap;
+use std::fmt;
+
+impl fmt::Display for Dump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for g in &self.goroutines {
+            g.head(f)?;
+            f.write_str(":\n")?;
+            self.objects(g, f)?;
+            frames(g, f)?;
+            g.created(f)?;
+            f.write_str("\n")?;
+        }
+        Ok(())
+    }
+}
+
+impl DumpedGoroutine {
+    /// `goroutine 7 "reader" {user="17"} [chan receive, 3 minutes, locked to thread]`.
+    fn head(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "goroutine {}", self.id)?;
+        if let Some(name) = &self.name {
+            write!(f, " {name:?}")?;
+        }
+        for (i, (key, value)) in self.labels.iter().enumerate() {
+            write!(f, "{}{key}={value:?}", if i == 0 { " {" } else { ", " })?;
+        }
+        if !self.labels.is_empty() {
+            f.write_str("}")?;
+        }
+        f.write_str(" [")?;
+        self.what(f)?;
+        let minutes = self.waited.as_secs() / 60;
+        if minutes > 0 {
+            write!(f, ", {minutes} minutes")?;
+        }
+        if self.locked {
+            f.write_str(", locked to thread")?;
+        }
+        f.write_str("]")
+    }
+
+    fn what(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.state {
+            GoroutineState::Runnable => f.write_str("runnable"),
+            GoroutineState::Running(Some(m)) => write!(f, "running on m{m}"),
+            GoroutineState::Running(None) => f.write_str("running"),
+            GoroutineState::Blocked(Some(m)) => write!(f, "blocking on m{m}"),
+            GoroutineState::Blocked(None) => f.write_str("blocking"),
+            GoroutineState::Waiting(reason) => f.write_str(reason.as_str()),
+        }
+    }
+
+    fn created(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.parent {
+            Some(parent) => writeln!(f, "created by goroutine {parent} at {}", self.site),
+            None => writeln!(f, "created at {}", self.site),
+        }
+    }
+}
+
+fn frames(g: &DumpedGoroutine, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for frame in g.frames.iter() {
+        writeln!(f, "{}", frame.function)?;
+        match &frame.file {
+            Some(file) => writeln!(f, "\t{file}:{}", frame.line)?,
+            None => writeln!(f, "\t{:#x}", frame.address)?,
+        }
+    }
+    Ok(())
+}
+
+impl Dump {
+    /// A line for each object that is waited on, with who else waits there.
+    fn objects(&self, g: &DumpedGoroutine, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for object in &g.objects {
+            f.write_str("    on ")?;
+            describe(object, f)?;
+            if g.objects.len() > 1 {
+                write!(f, " [{}]", object.reason.as_str())?;
+            }
+            for crowd in self.waiting.get(&object.address).into_iter().flatten() {
+                let others = crowd.first.iter().copied().filter(|id| *id != g.id);
+                let others: Vec<_> = others.take(NAMED).collect();
+                let count = crowd.count - usize::from(crowd.reason == object.reason);
+                if count > 0 {
+                    write!(f, "; [{}]: ", crowd.reason.as_str())?;
+                    list(f, &others, count)?;
+                }
+            }
+            f.write_str("\n")?;
+        }
+        Ok(())
+    }
+}
+
+/// `goroutines 3, 4 and 17 others`, of whom the first are known.
+fn list(f: &mut fmt::Formatter<'_>, first: &[GoroutineId], count: usize) -> fmt::Result {
+    f.write_str(if count == 1 {
+        "goroutine "
+    } else {
+        "goroutines "
+    })?;
+    for (i, id) in first.iter().enumerate() {
+        write!(f, "{}{id}", if i == 0 { "" } else { ", " })?;
+    }
+    match count.saturating_sub(first.len()) {
+        0 => Ok(()),
+        more => write!(f, " and {more} others"),
+    }
+}
+
+/// A dump with equal goroutines in one entry: see [`Dump::grouped`].
+#[derive(Clone, Copy, Debug)]
+pub struct Grouped<'a>(pub(super) &'a Dump);
+
+impl fmt::Display for Grouped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut groups: HashMap<_, Vec<&DumpedGoroutine>> = HashMap::new();
+        for g in &self.0.goroutines {
+            let state = match g.state {
+                GoroutineState::Waiting(reason) => reason.as_str(),
+                GoroutineState::Runnable => "runnable",
+                GoroutineState::Running(_) => "running",
+                GoroutineState::Blocked(_) => "blocking",
+            };
+            let key = (state, &g.frames, g.site.to_string());
+            groups.entry(key).or_default().push(g);
+        }
+        let mut groups: Vec<_> = groups.into_iter().collect();
+        groups.sort_by_key(|(_, members)| (usize::MAX - members.len(), members[0].id));
+        writeln!(f, "goroutines: total {}", self.0.goroutines.len())?;
+        for ((state, _, site), members) in groups {
+            write!(f, "{} [{state}]: ", members.len())?;
+            let first: Vec<_> = members.iter().take(NAMED).map(|g| g.id).collect();
+            list(f, &first, members.len())?;
+            let longest = members.iter().map(|g| g.waited).max().unwrap_or_default();
+            if longest.as_secs() > 0 {
+                write!(f, ", waiting for at most {} s", longest.as_secs())?;
+            }
+            f.write_str("\n")?;
+            frames(members[0], f)?;
+            writeln!(f, "created at {site}\n")?;
+        }
+        Ok(())
+    }
+}
