@@ -1,6 +1,7 @@
 //! How a runtime is asked for: the builder, and what the environment has to say.
 
-use crate::api::runtime::Runtime;
+use crate::api::runtime::{Runtime, dump_on_signal};
+use crate::api::signal::Signal;
 use crate::sched::{Config, OnDeadlock, OnPanic, Sched, StartError};
 use crate::stack::{DEFAULT_STACK_SIZE, StackGuard};
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub struct Builder {
     name: String,
     on_panic: OnPanic,
     on_deadlock: OnDeadlock,
+    hog: Option<Duration>,
+    dump_on: Option<Signal>,
     report_leaks: bool,
     pin_started: bool,
 }
@@ -58,6 +61,8 @@ impl Builder {
             name: "weft".into(),
             on_panic: OnPanic::Report,
             on_deadlock: OnDeadlock::default(),
+            hog: None,
+            dump_on: None,
             report_leaks: false,
             pin_started: false,
         }
@@ -118,6 +123,29 @@ impl Builder {
         self
     }
 
+    /// Writes a [`Dump`](crate::Dump) of all goroutines to standard error whenever this signal comes, and goes
+    /// on. It may be one that the program waits for, too ([`signal`](crate::signal)).
+    ///
+    /// ```
+    /// use runtime::signal::Signal;
+    ///
+    /// let rt = runtime::Builder::new().dump_on(Signal::QUIT).build();
+    /// # drop(rt);
+    /// ```
+    pub fn dump_on(mut self, signal: Signal) -> Builder {
+        self.dump_on = Some(signal);
+        self
+    }
+
+    /// Reports on standard error, once and with its stack, each goroutine that keeps its thread for longer
+    /// than this without a call into the runtime: one that computes, or that blocks in a call that is
+    /// not in [`blocking`](crate::blocking). To get the stack its thread is interrupted by a signal
+    /// (`SIGURG`).
+    pub fn report_hogs(mut self, limit: Duration) -> Builder {
+        self.hog = Some(limit.max(Duration::from_millis(1)));
+        self
+    }
+
     /// Reports goroutines that can never go on, on standard error, before a shutdown: see
     /// [`Runtime::leaks`].
     pub fn report_leaks(mut self, report: bool) -> Builder {
@@ -151,6 +179,7 @@ impl Builder {
             name: self.name,
             on_panic: self.on_panic,
             on_deadlock: self.on_deadlock,
+            hog: self.hog,
             report_leaks: self.report_leaks,
             pin_started: self.pin_started,
             schedtrace: None,
@@ -175,7 +204,19 @@ impl Builder {
         if let Some(debug) = env("RUNTIME_DEBUG")? {
             read_debug(&debug, &mut config)?;
         }
-        Ok(Runtime::new(Sched::start(config)?))
+        let mut dump_on = self.dump_on;
+        if let Some(debug) = env("RUNTIME_DEBUG")? {
+            dump_on = read_dumpsig(&debug)?.or(dump_on);
+        }
+        let sched = Sched::start(config)?;
+        let dumps = dump_on.map(|signal| dump_on_signal(&sched, signal));
+        match dumps.transpose() {
+            Ok(dumps) => Ok(Runtime::new(sched, dumps)),
+            Err(e) => {
+                drop(Runtime::new(sched, None));
+                Err(StartError(format!("no dumps can be had on a signal: {e}")))
+            }
+        }
     }
 }
 
@@ -227,6 +268,22 @@ fn default_procs() -> Result<usize, StartError> {
     Ok(std::thread::available_parallelism().map_or(1, |n| n.get()))
 }
 
+/// The signal of `dumpsig=NAME`.
+fn read_dumpsig(debug: &str) -> Result<Option<Signal>, StartError> {
+    let mut items = debug.split(',');
+    let Some(name) = items.find_map(|item| item.strip_prefix("dumpsig=")) else {
+        return Ok(None);
+    };
+    match Signal::named(name) {
+        Some(signal) => Ok(Some(signal)),
+        None => Err(nonsense(
+            "RUNTIME_DEBUG",
+            &format!("dumpsig={name}"),
+            "the name of a signal, such as QUIT or USR1,",
+        )),
+    }
+}
+
 fn read_debug(debug: &str, config: &mut Config) -> Result<(), StartError> {
     for item in debug.split(',').filter(|s| !s.is_empty()) {
         let (key, value) = item.split_once('=').unwrap_or((item, ""));
@@ -241,6 +298,14 @@ fn read_debug(debug: &str, config: &mut Config) -> Result<(), StartError> {
                 "1" => config.scheddetail = true,
                 _ => return Err(nonsense("RUNTIME_DEBUG", item, "scheddetail=0 or 1")),
             },
+            "dumpsig" => {} // see `read_dumpsig`
+            "hog" => {
+                let limit = value.strip_suffix("ms").and_then(|ms| ms.parse().ok());
+                match limit {
+                    Some(ms) if ms > 0 => config.hog = Some(Duration::from_millis(ms)),
+                    _ => return Err(nonsense("RUNTIME_DEBUG", item, "hog=MILLISECONDSms")),
+                }
+            }
             "leaks" => match value {
                 "0" => config.report_leaks = false,
                 "1" => config.report_leaks = true,
@@ -254,7 +319,7 @@ fn read_debug(debug: &str, config: &mut Config) -> Result<(), StartError> {
                 return Err(nonsense(
                     "RUNTIME_DEBUG",
                     item,
-                    "schedtrace=MS, scheddetail=1, leaks=1 or migrate=always",
+                    "schedtrace=MS, scheddetail=1, leaks=1, dumpsig=QUIT, hog=100ms or migrate=always",
                 ));
             }
         }
@@ -275,6 +340,7 @@ mod tests {
             name: String::new(),
             on_panic: OnPanic::Report,
             on_deadlock: OnDeadlock::default(),
+            hog: None,
             report_leaks: false,
             pin_started: false,
             schedtrace: None,

@@ -2,6 +2,7 @@
 
 use crate::api::join::JoinHandle;
 use crate::api::leaks::{Leak, leaks_of};
+use crate::api::signal::{OnSignal, Signal};
 use crate::atomics::Mutex;
 use crate::g::task::JoinError;
 use crate::m::current;
@@ -9,9 +10,9 @@ use crate::sched::{DEADLOCK, Sched, Spawned, Unfinished, spawn_outside};
 use crate::trace::dump::Dump;
 use std::fmt;
 use std::panic::Location;
-use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{io, ptr};
 
 /// How long the drop of a [`Runtime`] waits for goroutines that neither finish nor come back into
 /// the runtime.
@@ -21,6 +22,8 @@ pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Runtime {
     sched: Arc<Sched>,
+    /// Writes dumps when a signal comes.
+    dumps: Option<OnSignal>,
 }
 
 impl fmt::Debug for Sched {
@@ -49,6 +52,21 @@ pub(crate) fn with_sched<T>(f: impl FnOnce(&Sched) -> T) -> Option<T> {
         Some(m) => Some(f(unsafe { Sched::of_m(m) })),
         None => default_sched().map(|s| f(&s)),
     }
+}
+
+/// Has a dump of the runtime written to standard error whenever the signal comes, as long as the answer
+/// lives.
+pub(crate) fn dump_on_signal(sched: &Arc<Sched>, signal: Signal) -> io::Result<OnSignal> {
+    let sched = Arc::downgrade(sched);
+    OnSignal::new(signal, move |signal| {
+        if let Some(sched) = sched.upgrade() {
+            let dump = sched.dump(true);
+            eprintln!(
+                "{signal}: goroutines of \"{}\":\n\n{dump}",
+                sched.config.name
+            );
+        }
+    })
 }
 
 /// A runtime could not be stopped: these goroutines neither finished nor came back into the
@@ -81,9 +99,9 @@ impl fmt::Display for ShutdownError {
 impl std::error::Error for ShutdownError {}
 
 impl Runtime {
-    pub(crate) fn new(sched: Arc<Sched>) -> Runtime {
+    pub(crate) fn new(sched: Arc<Sched>, dumps: Option<OnSignal>) -> Runtime {
         UP.lock().push(Arc::clone(&sched));
-        Runtime { sched }
+        Runtime { sched, dumps }
     }
 
     /// Runs `f` as a goroutine and returns what it returns. The calling thread is blocked
@@ -269,9 +287,9 @@ impl Runtime {
     /// Gives up the handle without a second shutdown.
     fn forget_sched(self) -> impl Sized {
         // SAFETY: read out once; the handle's own destructor does not run.
-        let sched = unsafe { ptr::read(&self.sched) };
+        let (sched, dumps) = unsafe { (ptr::read(&self.sched), ptr::read(&self.dumps)) };
         std::mem::forget(self);
-        drop(sched);
+        drop((sched, dumps));
     }
 
     fn stop(&self, patience: Duration) -> Result<(), ShutdownError> {

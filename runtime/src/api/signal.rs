@@ -67,6 +67,13 @@ impl Signal {
         self.0
     }
 
+    /// The signal of this name: `QUIT`, or `SIGQUIT`.
+    pub(crate) fn named(name: &str) -> Option<Signal> {
+        let mut all = (1..=64).map(Signal).filter(|s| s.bit().is_some());
+        let name = format!("SIG{}", name.trim_start_matches("SIG"));
+        all.find(|s| s.to_string() == name)
+    }
+
     /// Its bit in a set; `None` for those that cannot be waited for.
     fn bit(self) -> Option<u64> {
         const NOT: [c_int; 7] = [
@@ -80,6 +87,16 @@ impl Signal {
         ];
         let possible = (1..=64).contains(&self.0) && !NOT.contains(&self.0);
         possible.then(|| 1 << (self.0 - 1))
+    }
+}
+
+impl Signal {
+    /// Its bit in a set.
+    fn catchable(self) -> io::Result<u64> {
+        self.bit().ok_or_else(|| {
+            let text = format!("{self} cannot be waited for");
+            io::Error::new(io::ErrorKind::InvalidInput, text)
+        })
     }
 }
 
@@ -160,14 +177,11 @@ impl Signals {
     pub fn new(signals: impl IntoIterator<Item = Signal>) -> io::Result<Signals> {
         let mut wanted = 0;
         for signal in signals {
-            wanted |= signal.bit().ok_or_else(|| {
-                let text = format!("{signal} cannot be waited for");
-                io::Error::new(io::ErrorKind::InvalidInput, text)
-            })?;
+            wanted |= signal.catchable()?;
         }
         let state = Arc::new(Watched::new(Pending(0)));
         let shared = Arc::new(Shared { wanted, state });
-        HUB.lock().add(&shared)?;
+        HUB.lock().add(&shared, None)?;
         Ok(Signals { shared })
     }
 
@@ -237,6 +251,28 @@ struct Subscriber {
     wanted: u64,
     state: Arc<Watched<Pending>>,
     alive: Weak<Shared>,
+    call: Option<Call>,
+}
+
+/// What is called when a signal comes, by the thread.
+type Call = Arc<dyn Fn(Signal) + Send + Sync>;
+
+/// Has a function called whenever a signal comes, as long as it lives; others may wait for the same. The
+/// function must be quick, or others learn of their signals late.
+#[derive(Debug)]
+pub(crate) struct OnSignal(#[expect(dead_code, reason = "kept")] Arc<Shared>);
+
+impl OnSignal {
+    pub(crate) fn new(
+        signal: Signal,
+        call: impl Fn(Signal) + Send + Sync + 'static,
+    ) -> io::Result<OnSignal> {
+        let wanted = signal.catchable()?;
+        let state = Arc::new(Watched::new(Pending(0)));
+        let shared = Arc::new(Shared { wanted, state });
+        HUB.lock().add(&shared, Some(Arc::new(call)))?;
+        Ok(OnSignal(shared))
+    }
 }
 
 struct Hub {
@@ -265,7 +301,7 @@ extern "C" fn handler(signal: c_int) {
 }
 
 impl Hub {
-    fn add(&mut self, new: &Arc<Shared>) -> io::Result<()> {
+    fn add(&mut self, new: &Arc<Shared>, call: Option<Call>) -> io::Result<()> {
         if !self.running {
             std::thread::Builder::new()
                 .name("weft-signals".into())
@@ -276,6 +312,7 @@ impl Hub {
             wanted: new.wanted,
             state: Arc::clone(&new.state),
             alive: Arc::downgrade(new),
+            call,
         });
         let before = self.before.get_or_insert_default();
         for signal in (1..=64).filter(|n| new.wanted & (1 << (n - 1)) != 0) {
@@ -327,16 +364,23 @@ fn deliver() {
             let mut hub = HUB.lock();
             let live = hub.subscribers.iter();
             let live = live.filter(|s| s.alive.strong_count() > 0);
-            let live: Vec<_> = live.map(|s| (s.wanted, Arc::clone(&s.state))).collect();
+            let live = live.map(|s| (s.wanted, Arc::clone(&s.state), s.call.clone()));
+            let live: Vec<_> = live.collect();
             if live.is_empty() {
                 hub.running = false;
                 return;
             }
             live
         };
-        for (wanted, state) in subscribers {
-            if wanted & arrived != 0 {
+        for (wanted, state, call) in &subscribers {
+            if wanted & arrived != 0 && call.is_none() {
                 state.change(|p| p.0 |= wanted & arrived);
+            }
+        }
+        // Last: they may take their time.
+        for (wanted, _, call) in &subscribers {
+            if let (true, Some(call)) = (wanted & arrived != 0, call) {
+                call(Signal((wanted & arrived).trailing_zeros() as c_int + 1));
             }
         }
     }

@@ -1,5 +1,6 @@
-//! Stopping all other threads of the process, for a moment in which nothing changes: by a signal, in
-//! whose handler they wait. What their registers hold lies in memory then, in their signal frames.
+//! Stopping other threads of the process, for a moment in which nothing changes: by a signal, in
+//! whose handler they wait. What their registers hold lies in memory then, in their signal frames. All at
+//! once, or one, whose stack is wanted.
 //!
 //! The signal is `SIGURG`, as in Go's preemption: who does not know it ignores it, and a program that uses
 //! it must expect it without a reason. A handler that was there before gets those that are not ours.
@@ -11,7 +12,7 @@
 
 use super::arena::MapVec;
 use crate::atomics::Ordering;
-use crate::atomics::atomic::AtomicU32;
+use crate::atomics::atomic::{AtomicU32, AtomicUsize};
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::{Mutex, OnceLock};
@@ -26,6 +27,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
 static EPOCH: AtomicU32 = AtomicU32::new(0);
 /// Threads that wait in the handler.
 static WAITING: AtomicU32 = AtomicU32::new(0);
+/// The pc, sp and bp of the last thread to stop; for those who stop one only.
+static REGISTERS: [AtomicUsize; 3] = [const { AtomicUsize::new(0) }; 3];
 static PREVIOUS: OnceLock<libc::sigaction> = OnceLock::new();
 /// One stopper at a time.
 static TURN: Mutex<()> = Mutex::new(());
@@ -38,6 +41,15 @@ extern "C" fn on_stop(signal: libc::c_int, info: *mut libc::siginfo_t, context: 
     }
     // SAFETY: the thread's own.
     let errno = unsafe { *libc::__errno_location() };
+    #[cfg(target_arch = "x86_64")]
+    {
+        // SAFETY: the kernel passes the interrupted context.
+        let registers = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
+        let wanted = [libc::REG_RIP, libc::REG_RSP, libc::REG_RBP];
+        for (to, from) in REGISTERS.iter().zip(wanted) {
+            to.store(registers[from as usize] as usize, Ordering::Relaxed);
+        }
+    }
     // SeqCst: pairs with the look of the stopper; what this thread did before is seen by it.
     WAITING.fetch_add(1, Ordering::SeqCst);
     while EPOCH.load(Ordering::SeqCst) == epoch {
@@ -129,6 +141,43 @@ impl Drop for Stop {
     }
 }
 
+/// Waits until those of the last stop have gone on, and begins a new one.
+fn begin(since: Instant) -> Option<Stop> {
+    while WAITING.load(Ordering::SeqCst) > 0 {
+        if since.elapsed() > PATIENCE {
+            return None;
+        }
+        std::thread::yield_now();
+    }
+    EPOCH.fetch_add(1, Ordering::SeqCst);
+    Some(Stop)
+}
+
+/// Calls `f` while the thread `tid` is stopped, with its pc, sp and bp. `None`: it could not be stopped.
+///
+/// `f` must not allocate, nor wait for a lock. Not of the calling thread.
+pub(crate) fn with_stopped<T>(tid: u32, f: impl FnOnce([usize; 3]) -> T) -> Option<T> {
+    let _turn = TURN
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    install();
+    let since = Instant::now();
+    let stop = begin(since)?;
+    // SAFETY: a signal with a handler.
+    let told = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, SIGNAL) } == 0;
+    while told && since.elapsed() < PATIENCE {
+        if WAITING.load(Ordering::SeqCst) == 1 {
+            // Relaxed: ordered by WAITING.
+            let registers = [0, 1, 2].map(|i| REGISTERS[i].load(Ordering::Relaxed));
+            let result = f(registers);
+            drop(stop);
+            return Some(result);
+        }
+        std::thread::yield_now();
+    }
+    None
+}
+
 /// Calls `f` while all other threads are stopped. `None`: one could not be stopped, or there was no memory.
 ///
 /// `f` must not allocate, nor wait for a lock.
@@ -141,16 +190,8 @@ pub(crate) fn with_others_stopped<T>(f: impl FnOnce() -> T) -> Option<T> {
     let (process, me) = unsafe { (libc::getpid(), libc::gettid()) };
     let mut told = MapVec::<i32>::new()?;
     let mut tasks = Tasks::open()?;
-    let begin = Instant::now();
-    // Those of the last stop that are still on their way out.
-    while WAITING.load(Ordering::SeqCst) > 0 {
-        if begin.elapsed() > PATIENCE {
-            return None;
-        }
-        std::thread::yield_now();
-    }
-    EPOCH.fetch_add(1, Ordering::SeqCst);
-    let stop = Stop;
+    let since = Instant::now();
+    let stop = begin(since)?;
     loop {
         // Until a look at all threads finds none that was not told: who is stopped makes none.
         let mut new = false;
@@ -172,7 +213,7 @@ pub(crate) fn with_others_stopped<T>(f: impl FnOnce() -> T) -> Option<T> {
             drop(stop);
             return Some(result);
         }
-        if begin.elapsed() > PATIENCE {
+        if since.elapsed() > PATIENCE {
             return None;
         }
         std::thread::yield_now();

@@ -137,6 +137,12 @@ impl Handshake {
         }
     }
 
+    /// Whether something is asked of it that it has not met: it was not inside since.
+    #[cfg(not(loom))]
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.request.load(Ordering::Relaxed) != NONE
+    }
+
     /// Asks the M to yield at its next entry. The monitor only.
     pub(crate) fn request(&self) {
         let _ =

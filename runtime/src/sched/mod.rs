@@ -15,6 +15,7 @@
 //! | `watch.rs` | the protocol between adding a timer and going to sleep |
 //! | `netpoll.rs` | who polls for the network, and when |
 //! | `interrupt.rs` | waits that are cut short: cancel, timeouts |
+//! | `hogs.rs` | goroutines that keep their threads |
 //! | `leaks.rs` | who can never go on |
 //! | `deadlock.rs` | when nobody can |
 //! | `park_thread.rs` | how a plain thread parks |
@@ -24,6 +25,7 @@
 mod deadlock;
 mod find;
 mod handoff;
+mod hogs;
 mod idle;
 pub(crate) mod interrupt;
 mod leaks;

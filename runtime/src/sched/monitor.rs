@@ -12,6 +12,7 @@
 //! an idle P that could take over) when it has not. With all Ps idle it sleeps.
 
 use super::deadlock::{self, Judged};
+use super::hogs::Hogs;
 use super::{Phase, SLICE, Sched};
 use crate::atomics::Ordering;
 use crate::g::task::AbortOnUnwind;
@@ -81,11 +82,12 @@ impl Sched {
         let mut next_check = deadlock::AFTER;
         let mut last_scavenge = Instant::now();
         let mut last_trace = Instant::now();
+        let mut hogs = self.config.hog.map(Hogs::new);
         loop {
-            let limit = match self.config.schedtrace {
-                Some(every) => pause.min(every),
-                None => pause,
-            };
+            let schedtrace = self.config.schedtrace.into_iter();
+            let limit = schedtrace
+                .chain(hogs.as_ref().map(Hogs::pause))
+                .fold(pause, Duration::min);
             self.monitor.sleep(Some(limit));
             self.set_clock();
             if self.is_exiting() {
@@ -97,6 +99,9 @@ impl Sched {
             {
                 last_trace = Instant::now();
                 eprint!("{}", self.schedtrace(self.config.scheddetail));
+            }
+            if let Some(hogs) = &mut hogs {
+                self.watch_hogs(hogs);
             }
             self.join_ended_threads();
             if last_scavenge.elapsed() >= SCAVENGE_EVERY {
@@ -118,7 +123,8 @@ impl Sched {
                     true => PAUSE_MAX_IDLE_P,
                     false => PAUSE_MAX,
                 };
-                if since.elapsed() >= IDLE_LIFE && self.config.schedtrace.is_none() {
+                let awake = self.config.schedtrace.is_some() || hogs.is_some();
+                if since.elapsed() >= IDLE_LIFE && !awake {
                     let check_after = (next_check < Duration::MAX).then_some(next_check);
                     if self.sleep_while_idle(check_after) {
                         continue;

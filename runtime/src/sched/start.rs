@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) name: String,
     pub(crate) on_panic: OnPanic,
     pub(crate) on_deadlock: OnDeadlock,
+    /// A goroutine that keeps its thread for so long is told of.
+    pub(crate) hog: Option<Duration>,
     /// Look for goroutines that can never go on before the shutdown.
     pub(crate) report_leaks: bool,
     pub(crate) pin_started: bool,

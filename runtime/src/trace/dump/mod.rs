@@ -5,6 +5,7 @@ mod json;
 mod text;
 
 pub use text::Grouped;
+pub(crate) use text::frames_text;
 
 use crate::g::GoroutineId;
 use crate::g::status::{Status, WaitReason};

@@ -2,8 +2,9 @@
 
 use super::{Dump, DumpedGoroutine, GoroutineState, NAMED, describe};
 use crate::g::GoroutineId;
+use crate::inspect::symbols::Symbol;
 use std::collections::HashMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 impl fmt::Display for Dump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,14 +65,21 @@ impl DumpedGoroutine {
 }
 
 fn frames(g: &DumpedGoroutine, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for frame in g.frames.iter() {
-        writeln!(f, "{}", frame.function)?;
-        match &frame.file {
-            Some(file) => writeln!(f, "\t{file}:{}", frame.line)?,
-            None => writeln!(f, "\t{:#x}", frame.address)?,
-        }
+    f.write_str(&frames_text(&g.frames))
+}
+
+/// Two lines for each: the function, and where it is.
+pub(crate) fn frames_text(frames: &[Symbol]) -> String {
+    let mut out = String::new();
+    for frame in frames {
+        out.push_str(&frame.function);
+        // Writing to a String cannot fail.
+        let _ = match &frame.file {
+            Some(file) => writeln!(out, "\n\t{file}:{}", frame.line),
+            None => writeln!(out, "\n\t{:#x}", frame.address),
+        };
     }
-    Ok(())
+    out
 }
 
 impl Dump {

@@ -1,0 +1,123 @@
+//! Goroutines that keep their threads: told once for each time, with their stacks, to those who ask for it.
+//!
+//! A goroutine that keeps its thread stalls nobody, since its P is taken away; but it takes a thread,
+//! and a cancel or a shutdown waits for it. The monitor asks each M that runs one to yield at its next
+//! entry into the runtime; a request that is still not met when the limit has passed is a hog's. Its thread
+//! is stopped by a signal for as long as its stack is copied.
+
+use super::Sched;
+use crate::atomics::Ordering;
+use crate::g::status::Status;
+use crate::inspect::goroutine::{MAX_STACK, StackPicture};
+use crate::inspect::memory::read;
+use crate::inspect::stop::with_stopped;
+use crate::inspect::symbols::Symbols;
+use crate::inspect::unwind::Unwinder;
+use crate::m::M;
+use crate::{fiber, trace::dump::frames_text};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// Looks during the limit: so much too late is a hog found, at most a quarter of it.
+const LOOKS: u32 = 4;
+
+/// What the monitor remembers of the Ms.
+pub(super) struct Hogs {
+    limit: Duration,
+    last: Instant,
+    /// By the M's number: the goroutine that it runs, since when, and whether it was told.
+    seen: HashMap<u32, (u64, Instant, bool)>,
+}
+
+impl Hogs {
+    pub(super) fn new(limit: Duration) -> Hogs {
+        Hogs {
+            limit,
+            last: Instant::now(),
+            seen: HashMap::new(),
+        }
+    }
+
+    /// How long the monitor may sleep.
+    pub(super) fn pause(&self) -> Duration {
+        self.limit / LOOKS
+    }
+}
+
+impl Sched {
+    /// Looks at all Ms, if it is time to. By the monitor.
+    pub(super) fn watch_hogs(&self, hogs: &mut Hogs) {
+        if hogs.last.elapsed() < hogs.pause() {
+            return;
+        }
+        hogs.last = Instant::now();
+        let ms: Vec<*const M> = {
+            let state = self.lock.lock();
+            state.threads.records().map(std::ptr::from_ref).collect()
+        };
+        for m in ms {
+            // SAFETY: records live as long as the runtime.
+            let m = unsafe { &*m };
+            // SAFETY: null, or a G, which is type-stable while the runtime lives.
+            let g = unsafe { m.curg.load(Ordering::Relaxed).as_ref() };
+            let Some(g) = g.filter(|g| g.status.get() == Status::Running) else {
+                hogs.seen.remove(&m.id);
+                continue;
+            };
+            let id = g.id().as_u64();
+            let known = hogs.seen.get(&m.id).copied();
+            match known {
+                Some((before, since, told)) if before == id && m.handshake.is_wanted() => {
+                    if !told && since.elapsed() >= hogs.limit && !m.handshake.inside() {
+                        self.tell_hog(m, since.elapsed());
+                        hogs.seen.insert(m.id, (id, since, true));
+                    }
+                }
+                _ => {
+                    m.handshake.request();
+                    hogs.seen.insert(m.id, (id, Instant::now(), false));
+                }
+            }
+        }
+    }
+
+    fn tell_hog(&self, m: &M, time: Duration) {
+        let tid = m.tid.load(Ordering::Relaxed);
+        let mut words = Vec::with_capacity(MAX_STACK / size_of::<usize>());
+        fiber::prepare_to_look();
+        let found = with_stopped(tid, |[pc, sp, bp]| {
+            // SAFETY: as above; it does not change now.
+            let g = unsafe { m.curg.load(Ordering::Relaxed).as_ref()? };
+            let (limit, top) = fiber::bounds(g.fiber_word(), read)?;
+            if m.handshake.inside() || sp < limit || sp >= top {
+                return None;
+            }
+            words.resize(((top - sp) / size_of::<usize>()).min(words.capacity()), 0);
+            let found = read(sp, &mut words);
+            found.then_some((g.id(), pc, sp, bp, limit, top))
+        });
+        let Some((id, pc, sp, bp, limit, top)) = found.flatten() else {
+            return; // it has come back just now
+        };
+        // SAFETY: a G; what is written is of the goroutine that it is now.
+        let g = unsafe { m.curg.load(Ordering::Relaxed).as_ref() };
+        let name = g.filter(|g| g.id() == id).and_then(|g| g.tag.copy().0);
+        let name = name.map_or(String::new(), |name| format!(" {name:?}"));
+        let frames = Unwinder::new().frames(&StackPicture {
+            pc,
+            sp,
+            bp,
+            words,
+            limit,
+            top,
+        });
+        let symbols = Symbols::default().of_goroutine(&frames);
+        eprintln!(
+            "weft: goroutine {id}{name} has kept its thread (m{}) for {} ms without a call into the \
+             runtime:\n{}",
+            m.id,
+            time.as_millis(),
+            frames_text(&symbols)
+        );
+    }
+}
