@@ -131,7 +131,8 @@ mod exports {
     #[doc(hidden)]
     pub use crate::api::runtime::current_m;
     pub use crate::api::runtime::{
-        Runtime, SHUTDOWN_PATIENCE, ShutdownError, dump, dump_without_stacks, num_goroutines,
+        Runtime, SHUTDOWN_PATIENCE, ShutdownError, dump, dump_without_stacks, metrics,
+        num_goroutines,
     };
     pub use crate::api::scope::{Scope, ScopedJoinHandle, scope};
     pub use crate::g::GoroutineId;
@@ -139,6 +140,7 @@ mod exports {
     pub use crate::sched::{OnDeadlock, OnPanic, StartError};
     pub use crate::stack::{DEFAULT_STACK_SIZE, MAX_STACK_SIZE, MIN_STACK_SIZE, StackGuard};
     pub use crate::trace::dump::{Dump, DumpedFrame, DumpedGoroutine, GoroutineState, Grouped};
+    pub use crate::trace::metrics::{Metrics, States, Threads, Times};
 }
 #[cfg(not(loom))]
 pub use api::{io, net, process, signal, sync, task, time};

@@ -8,6 +8,7 @@ use crate::g::task::JoinError;
 use crate::m::current;
 use crate::sched::{DEADLOCK, Sched, Spawned, Unfinished, spawn_outside};
 use crate::trace::dump::Dump;
+use crate::trace::metrics::Metrics;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -193,6 +194,20 @@ impl Runtime {
         self.sched.schedtrace(detail)
     }
 
+    /// What the runtime has done and is doing, as numbers. From any thread, and from goroutines; some
+    /// microseconds, whatever the number of goroutines. Counting is always on: docs/metrics.md has what it costs,
+    /// and what each number means.
+    ///
+    /// ```
+    /// let rt = runtime::start(2);
+    /// rt.run(|| (0..10).map(|_| runtime::go!(|| {})).for_each(|h| h.join().unwrap()));
+    /// let metrics = rt.metrics();
+    /// assert_eq!((metrics.spawned, metrics.finished), (11, 11));
+    /// ```
+    pub fn metrics(&self) -> Metrics {
+        self.sched.metrics()
+    }
+
     /// What all goroutines are doing: their states, what they wait for, for how long, and their stacks, as
     /// `kill -QUIT` shows them of a Go program. From any thread, and from goroutines.
     ///
@@ -348,6 +363,12 @@ fn dump_own(stacks: bool) -> Dump {
         Some(dump) => dump,
         None => panic!("there is no runtime whose goroutines could be shown: start one first"),
     }
+}
+
+/// What the caller's runtime has done and is doing: [`Runtime::metrics`] for those who have no handle. On a
+/// plain thread, of the default runtime; `None` without one.
+pub fn metrics() -> Option<Metrics> {
+    with_sched(Sched::metrics)
 }
 
 /// Number of goroutines that have not finished, of the calling goroutine's runtime, or of the

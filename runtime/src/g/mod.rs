@@ -79,6 +79,9 @@ pub(crate) struct G {
     pub(crate) slice_ended: Cell<u64>,
     /// How many thread locks it holds. The goroutine's own.
     pub(crate) lock_depth: Cell<u32>,
+    /// When it was made runnable, in units of [`STAMP`]: if its status says that the time was noted. The
+    /// owner's.
+    pub(crate) runnable_since: Cell<u32>,
     /// What the goroutine keeps for itself (`locals.rs`), or null. Its own, once its parent has put
     /// in what it inherits.
     pub(crate) locals: locals::Table,
@@ -101,6 +104,10 @@ const _: () = assert!(size_of::<G>() <= 256, "a parked goroutine must stay small
 unsafe impl Sync for G {}
 // SAFETY: as above.
 unsafe impl Send for G {}
+
+/// Nanoseconds of a unit of `runnable_since`: fine enough for what it is shown as, and it comes round after
+/// four minutes only.
+const STAMP: u64 = 64;
 
 /// A goroutine as something that is waited on.
 pub(crate) static GOROUTINE: Subject = Subject {
@@ -131,6 +138,7 @@ impl G {
             join: JoinWord::new(),
             slice_ended: Cell::new(0),
             lock_depth: Cell::new(0),
+            runnable_since: Cell::new(0),
             locals: Cell::new(ptr::null_mut()),
             siblings: Cell::new((ptr::null(), ptr::null())),
             scope: Cell::new(ptr::null()),
@@ -164,6 +172,7 @@ impl G {
         // Words of its last life, maybe in a runtime that is gone.
         self.m.store(ptr::null_mut(), Ordering::Relaxed);
         self.locked_m.store(ptr::null_mut(), Ordering::Relaxed);
+        self.status.set_timed(false);
         self.scope.set(ptr::null());
         self.locals.set(ptr::null_mut());
         self.join.reset();
@@ -214,6 +223,21 @@ impl G {
     pub(crate) fn scope_word(&self) -> usize {
         // SAFETY: as in `fiber_word`.
         unsafe { self.scope.as_ptr().cast::<usize>().read_volatile() }
+    }
+
+    /// Notes the time of its becoming runnable. By its owner.
+    #[cold]
+    pub(crate) fn stamp(&self, now: u64) {
+        self.runnable_since.set((now / STAMP) as u32);
+        self.status.set_timed(true);
+    }
+
+    /// How long it has been runnable, of one that was stamped. By its owner.
+    #[cold]
+    pub(crate) fn take_stamp(&self, now: u64) -> u64 {
+        self.status.set_timed(false);
+        let units = ((now / STAMP) as u32).wrapping_sub(self.runnable_since.get());
+        u64::from(units) * STAMP
     }
 
     /// Drops what a finished goroutine still holds. To be called by whoever frees it.

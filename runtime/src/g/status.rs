@@ -1,7 +1,7 @@
 //! The closed vocabularies of a goroutine's life: its status, and why it waits.
 
 use crate::atomics::Ordering;
-use crate::atomics::atomic::{AtomicU8, AtomicU32};
+use crate::atomics::atomic::{AtomicBool, AtomicU8, AtomicU32};
 
 /// What a goroutine is doing, with the numbers that Go's traces print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,9 @@ impl Status {
 pub(crate) struct StatusWord {
     status: AtomicU32,
     reason: AtomicU8,
+    /// Whether the time was taken when it was made runnable. Here, since the words beside it are
+    /// touched anyway.
+    timed: AtomicBool,
 }
 
 impl StatusWord {
@@ -49,6 +52,7 @@ impl StatusWord {
         StatusWord {
             status: AtomicU32::new(Status::Idle as u32),
             reason: AtomicU8::new(0),
+            timed: AtomicBool::new(false),
         }
     }
 
@@ -121,6 +125,17 @@ impl StatusWord {
         self.become_from(&[Status::Dead], Status::Idle);
     }
 
+    /// Says whether the time of its becoming runnable was noted. By its owner.
+    #[inline(always)]
+    pub(crate) fn set_timed(&self, timed: bool) {
+        self.timed.store(timed, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_timed(&self) -> bool {
+        self.timed.load(Ordering::Relaxed)
+    }
+
     /// Why it waits, or last waited.
     pub(crate) fn reason(&self) -> WaitReason {
         WaitReason::from_u8(self.reason.load(Ordering::Relaxed))
@@ -136,7 +151,8 @@ macro_rules! wait_reasons {
         pub enum WaitReason { $($(#[$doc])* $name,)* }
 
         impl WaitReason {
-            const ALL: &[WaitReason] = &[$(WaitReason::$name,)*];
+            pub(crate) const ALL: &[WaitReason] = &[$(WaitReason::$name,)*];
+            pub(crate) const COUNT: usize = Self::ALL.len();
 
             /// The reason as traces print it.
             pub const fn as_str(self) -> &'static str {

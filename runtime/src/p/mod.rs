@@ -4,6 +4,7 @@
 //! A P is owned by the M that holds it (inside the runtime), by the idle list, or by whoever is
 //! handing it over. Only the owner touches the non-atomic parts.
 
+pub(crate) mod counters;
 pub(crate) mod lock;
 pub(crate) mod runq;
 pub(crate) mod thefts;
@@ -17,6 +18,7 @@ use crate::g::{G, GoroutineId};
 use crate::m::M;
 use crate::stack::{StackError, StackPool};
 use crate::timer::heap::Target;
+use counters::{Counters, SAMPLE};
 use lock::BiasSlot;
 use runq::RunQueue;
 use std::cell::{Cell, UnsafeCell};
@@ -47,7 +49,8 @@ pub(crate) struct P {
     pub(crate) m: AtomicPtr<M>,
     pub(crate) runq: RunQueue,
     /// Picks so far. Written by the owner, watched by the monitor.
-    pub(crate) schedtick: AtomicU32,
+    pub(crate) schedtick: AtomicU64,
+    pub(crate) counters: Counters,
     pub(crate) bias: &'static BiasSlot,
     /// Whether it is worth it to steal from here.
     pub(crate) thefts: Thefts,
@@ -79,7 +82,8 @@ impl P {
             id,
             m: AtomicPtr::new(ptr::null_mut()),
             runq: RunQueue::new(),
-            schedtick: AtomicU32::new(0),
+            schedtick: AtomicU64::new(0),
+            counters: Counters::new(),
             bias,
             thefts: Thefts::new(),
             timers: Timers::new(bias),
@@ -125,9 +129,15 @@ impl P {
     /// Counts a pick, and returns the count. Owner only.
     #[inline]
     pub(crate) fn tick(&self) -> u32 {
-        let tick = self.schedtick.load(Ordering::Relaxed).wrapping_add(1);
+        let tick = self.schedtick.load(Ordering::Relaxed) + 1;
         self.schedtick.store(tick, Ordering::Relaxed);
-        tick
+        tick as u32
+    }
+
+    /// Whether times are taken in this pick: see `counters.rs`. Owner only.
+    #[inline(always)]
+    pub(crate) fn is_sampled(&self) -> bool {
+        (self.schedtick.load(Ordering::Relaxed) as u32).is_multiple_of(SAMPLE)
     }
 
     /// A number for a new goroutine. Owner only.

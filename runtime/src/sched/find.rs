@@ -3,8 +3,8 @@
 use super::{Phase, SLICE, Sched, State};
 use crate::atomics::Ordering;
 use crate::m::M;
-use crate::p::P;
 use crate::p::runq::{GLOBAL_PHASE, ROUND, Runnable};
+use crate::p::{P, counters};
 use crate::timer::{self, NEVER, Nanos};
 use std::ptr;
 
@@ -70,6 +70,7 @@ impl Sched {
             if let Some(g) = self.find_elsewhere(m, p) {
                 return Some(g);
             }
+            counters::add(&p.counters.misses, 1);
         }
     }
 
@@ -172,6 +173,8 @@ impl Sched {
             }
             let started_too = self.started_too(victim);
             if let Some(g) = victim.runq.steal_into(&p.runq, started_too) {
+                counters::add(&p.counters.thefts, 1);
+                counters::add(&p.counters.stolen, 1 + p.runq.len() as u64);
                 if started_too {
                     p.thefts.begin(victim.id, timer::now());
                 }

@@ -7,8 +7,8 @@ use super::{Sched, Window};
 use crate::atomics::Ordering;
 use crate::g::G;
 use crate::m::{M, current};
-use crate::p::P;
 use crate::p::runq::Runnable;
+use crate::p::{P, counters};
 use crate::timer::{self, NEVER};
 use std::ptr;
 
@@ -90,6 +90,7 @@ impl Sched {
         let p = unsafe { P::of(m) }.expect("inside the runtime a goroutine has a P");
         // SAFETY: it runs on this M.
         unsafe { (*m.curg.load(Ordering::Relaxed)).status.blocked() };
+        counters::add(&p.counters.given_away, 1);
         m.handshake.give_away();
         self.detach(m, p);
         m.handshake.leave();

@@ -20,7 +20,7 @@
 //! | `deadlock.rs` | when nobody can |
 //! | `park_thread.rs` | how a plain thread parks |
 //! | `start.rs`, `shutdown.rs`, `thread.rs` | beginnings and ends |
-//! | `snapshot.rs` | what traces print |
+//! | `snapshot.rs`, `metrics.rs` | what traces, dumps and metrics say |
 
 mod deadlock;
 mod find;
@@ -29,6 +29,7 @@ mod hogs;
 mod idle;
 pub(crate) mod interrupt;
 mod leaks;
+mod metrics;
 mod monitor;
 mod netpoll;
 mod park_thread;
@@ -117,6 +118,10 @@ pub(crate) struct Sched {
     all_done: Condvar,
     /// Wakes the monitor.
     monitor: Note,
+    /// The largest number of switches that metrics have told.
+    switches_told: AtomicU64,
+    /// Ps that the monitor has taken from Ms. Written by it.
+    taken: AtomicU64,
     /// All goroutines were asleep for ever, and were cancelled.
     dead: AtomicBool,
     /// The monitor's own stack, as an M's `native`.

@@ -18,7 +18,7 @@ use crate::atomics::Ordering;
 use crate::g::task::AbortOnUnwind;
 use crate::inspect::stop::{own_stack_low, wipe_stack};
 use crate::m::M;
-use crate::p::P;
+use crate::p::{P, counters};
 use crate::timer::{self, Nanos};
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,7 @@ const SCAVENGE_BATCH: usize = 256;
 /// What the monitor remembers of a P.
 #[derive(Clone)]
 struct Seen {
-    tick: u32,
+    tick: u64,
     /// When it first saw this tick.
     since: Instant,
     /// The last look that saw another tick than the one before.
@@ -68,7 +68,7 @@ impl Sched {
     fn watch(&self) {
         let mut seen = vec![
             Seen {
-                tick: u32::MAX,
+                tick: u64::MAX,
                 since: Instant::now(),
                 looked: Instant::now(),
                 cpu: 0,
@@ -205,8 +205,11 @@ impl Sched {
             if tick != seen.tick {
                 if self.idle.npidle() > 0 && p.runq.started_len() > 0 {
                     let time = seen.looked.elapsed().as_nanos() as Nanos;
-                    p.thefts
-                        .seen(time, tick.wrapping_sub(seen.tick), p.runq.started_len());
+                    p.thefts.seen(
+                        time,
+                        tick.wrapping_sub(seen.tick) as u32,
+                        p.runq.started_len(),
+                    );
                 }
                 seen.looked = Instant::now();
                 seen.tick = tick;
@@ -243,7 +246,7 @@ impl Sched {
     }
 
     /// Takes the P of an M and hands it on. False if the M is inside the runtime.
-    fn take_from(&self, m: &M, p: &P, tick: u32) -> bool {
+    fn take_from(&self, m: &M, p: &P, tick: u64) -> bool {
         if p.schedtick.load(Ordering::Relaxed) != tick {
             return false;
         }
@@ -256,6 +259,7 @@ impl Sched {
             return false;
         };
         p.m.store(std::ptr::null_mut(), Ordering::Relaxed);
+        counters::add(&self.taken, 1);
         self.hand_off(p);
         true
     }

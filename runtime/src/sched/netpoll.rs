@@ -19,7 +19,7 @@ use super::{Sched, State, Window};
 use crate::g::parker::Claimed;
 use crate::m::M;
 use crate::netpoll::Poller;
-use crate::p::P;
+use crate::p::{P, counters};
 use crate::timer::{self, Nanos};
 use std::ptr;
 use std::sync::Arc;
@@ -70,9 +70,10 @@ impl Sched {
     fn make_ready(&self, p: &P, ready: impl Iterator<Item = Claimed>) -> bool {
         let mut any = false;
         for claimed in ready {
-            match self.readied(claimed) {
+            match self.readied(p, claimed) {
                 Ok(g) => {
                     any = true;
+                    counters::add(&p.counters.network_readied, 1);
                     p.runq.push_started(g);
                 }
                 Err(claimed) => claimed.ready_outside(),

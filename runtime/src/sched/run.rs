@@ -16,7 +16,7 @@ use crate::m::{M, Unusual, current};
 use crate::p::P;
 use crate::p::runq::{Pushed, Runnable};
 use crate::timer::heap::Target;
-use crate::timer::{self, nanos};
+use crate::timer::{self, Nanos, nanos};
 use std::fmt;
 use std::ptr;
 
@@ -59,6 +59,12 @@ impl Sched {
                     None => return,
                 },
             };
+            // SAFETY: our own M, inside the runtime.
+            let p = P::of(m).unwrap_unchecked();
+            let began = match p.is_sampled() | g.status.is_timed() {
+                true => self.sample_begin(p, g),
+                false => None,
+            };
             g.status.running();
             g.m.store(ptr::from_ref(m).cast_mut().cast(), Ordering::Relaxed);
             m.curg.store(ptr::from_ref(g).cast_mut(), Ordering::Relaxed);
@@ -67,6 +73,11 @@ impl Sched {
             let fiber = (*g.fiber.as_ptr()).as_ref().unwrap_unchecked();
             let out = fiber.resume(word);
             m.curg.store(ptr::null_mut(), Ordering::Relaxed);
+            if let Some(began) = began
+                && out != LOST
+            {
+                self.sample_end(m, began);
+            }
             match out {
                 FINISHED => self.finish(m, g),
                 PARK => self.commit_park(m, g),
@@ -75,6 +86,27 @@ impl Sched {
                 SLICE_OVER => self.requeue_globally(g),
                 _ => unreachable!("a goroutine suspended with {out}"),
             }
+        }
+    }
+
+    /// Takes the time for those who want it: how long the goroutine has been runnable, and when it begins.
+    #[cold]
+    #[inline(never)]
+    fn sample_begin(&self, p: &P, g: &G) -> Option<Nanos> {
+        let now = timer::now();
+        if g.status.is_timed() {
+            p.counters.latency.add(g.take_stamp(now));
+        }
+        p.is_sampled().then_some(now)
+    }
+
+    /// The stretch that began then has ended.
+    #[cold]
+    #[inline(never)]
+    fn sample_end(&self, m: &M, began: Nanos) {
+        // SAFETY: our own M, inside the runtime.
+        if let Some(p) = unsafe { P::of(m) } {
+            p.counters.hold.add(timer::now().saturating_sub(began));
         }
     }
 
@@ -195,6 +227,10 @@ impl Sched {
         };
         let interruptible = g.parker.interruptible.load(Ordering::Relaxed);
         g.status.waiting();
+        // SAFETY: our own M, inside the runtime, with the P it parked the goroutine with.
+        unsafe { P::of(m).unwrap_unchecked() }
+            .counters
+            .parked(g.status.reason());
         // Who finds g by a walk and claims it waits until `committing` is null again, so the
         // frame that `data` points to stays until commit has returned. The store is ordered
         // before `arm` by the Release there.
@@ -222,6 +258,9 @@ impl Sched {
             g.status.readied();
             // SAFETY: our own M, inside the runtime, with the P it parked the goroutine with.
             let p = unsafe { P::of(m) }.expect("a park keeps the P");
+            if p.is_sampled() {
+                g.stamp(timer::now());
+            }
             if p.runq.push_next(Runnable(g)) == Pushed::Deque {
                 self.soon_in_deque(p);
             }
@@ -261,6 +300,9 @@ impl Sched {
         // SAFETY: the caller's promise.
         let p = unsafe { P::of(m) }.expect("a yield keeps the P");
         g.status.readied();
+        if p.is_sampled() {
+            g.stamp(timer::now());
+        }
         p.runq.push_started(Runnable(g));
         // What this P runs next anyway is no reason to wake another M.
         if p.runq.started_len() > 1 {

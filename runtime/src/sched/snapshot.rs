@@ -71,7 +71,7 @@ fn p_line(p: &P) -> PLine {
     PLine {
         id: p.id,
         running: !p.idle.load(Ordering::Relaxed),
-        schedtick: p.schedtick.load(Ordering::Relaxed),
+        schedtick: p.schedtick.load(Ordering::Relaxed) as u32,
         m: m_id(p.m.load(Ordering::Acquire)),
         runqsize: p.runq.len(),
         gfree: p.gfree_len(),

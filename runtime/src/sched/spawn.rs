@@ -9,6 +9,7 @@ use crate::g::task::JoinError;
 use crate::m::locals;
 use crate::p::runq::{Pushed, Runnable};
 use crate::p::{P, next_id};
+use crate::timer;
 use std::panic::Location;
 use std::ptr;
 
@@ -54,6 +55,9 @@ where
         (*g).scope.set(with.scope.cast());
         (*g).task.put(f);
         (*g).status.spawned();
+        if p.is_sampled() {
+            (*g).stamp(timer::now());
+        }
         p.count_spawned();
         if let Some(scope) = with.scope.as_ref() {
             scope.add(&*g);

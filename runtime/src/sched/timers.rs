@@ -18,8 +18,8 @@ use super::{Phase, Sched, State};
 use crate::atomics::{Ordering, light_fence};
 use crate::g::parker::{Claimed, Token};
 use crate::m::M;
-use crate::p::P;
 use crate::p::runq::Runnable;
+use crate::p::{P, counters};
 use crate::timer::heap::Target;
 use crate::timer::node::{Fired, Node};
 use crate::timer::{self, NEVER, Nanos};
@@ -106,11 +106,12 @@ impl Sched {
                 due
             };
             let full = due.len() == BATCH;
+            counters::add(&p.counters.timers_fired, due.len() as u64);
             for target in due.drain(..) {
                 any = true;
                 let woken = match target {
                     Target::Wake(waiter) => {
-                        waiter.claim(Token::TIMEOUT).and_then(|c| self.woken(c))
+                        waiter.claim(Token::TIMEOUT).and_then(|c| self.woken(p, c))
                     }
                     Target::Node(node, number) => self.fire(p, node, number, now),
                 };
@@ -139,8 +140,10 @@ impl Sched {
     }
 
     /// A waiter that was claimed: a goroutine to be queued, or a plain thread, which is woken.
-    fn woken(&self, claimed: Claimed) -> Option<Runnable> {
-        self.readied(claimed).map_err(Claimed::ready_outside).ok()
+    fn woken(&self, p: &P, claimed: Claimed) -> Option<Runnable> {
+        self.readied(p, claimed)
+            .map_err(Claimed::ready_outside)
+            .ok()
     }
 
     /// Fires a timer that is more than a wait; what is to be queued for it.
@@ -176,7 +179,7 @@ impl Sched {
                 }
             }
             if let Some(claimed) = claimed {
-                result = self.woken(claimed);
+                result = self.woken(p, claimed);
             }
         }
         if !spawned {

@@ -3,12 +3,14 @@
 use super::netpoll::Slept;
 use super::thread::IDLE_LIFE;
 use super::{Sched, State};
+use crate::atomics::atomic::AtomicU32;
 use crate::atomics::{MutexGuard, Ordering, light_fence};
 use crate::g::G;
 use crate::g::parker::{Claimed, Kind};
 use crate::m::M;
 use crate::m::thread::ThreadParker;
 use crate::p::P;
+use crate::p::counters::SAMPLE;
 use crate::p::runq::{Pushed, Runnable};
 use crate::timer::{self, Nanos};
 use std::ptr;
@@ -61,6 +63,9 @@ impl Claimed {
                     // with it, while we still look for an M to wake.
                     let sched = Sched::of_g(g).me();
                     g.status.readied();
+                    if sample_outside() {
+                        g.stamp(timer::now());
+                    }
                     sched.inject(Runnable(g));
                 }
             }
@@ -68,12 +73,19 @@ impl Claimed {
     }
 }
 
+/// Whether the time is taken of a goroutine that is made runnable from outside.
+fn sample_outside() -> bool {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    // Relaxed: a count.
+    COUNT.fetch_add(1, Ordering::Relaxed).is_multiple_of(SAMPLE)
+}
+
 impl Sched {
     /// # Safety
     /// The caller is inside the runtime and owns `p`, a P of this runtime.
     #[inline]
     pub(super) unsafe fn ready_on(&self, p: &P, claimed: Claimed) {
-        match self.readied(claimed) {
+        match self.readied(p, claimed) {
             Ok(g) => {
                 if p.runq.push_next(g) == Pushed::Deque {
                     self.soon_in_deque(p);
@@ -93,7 +105,7 @@ impl Sched {
             // SAFETY: the caller's promise.
             return unsafe { self.ready_on(p, claimed) };
         }
-        match self.readied(claimed) {
+        match self.readied(p, claimed) {
             Ok(g) => {
                 p.thefts.forgive(); // before the push: thieves shall see it
                 p.runq.push_started(g);
@@ -103,10 +115,10 @@ impl Sched {
         }
     }
 
-    /// Makes a waiter that was claimed a runnable goroutine, to be queued by the caller, if it is
-    /// a goroutine of this runtime.
+    /// Makes a waiter that was claimed a runnable goroutine, to be queued by the caller, the owner of `p`,
+    /// if it is a goroutine of this runtime.
     #[inline]
-    pub(super) fn readied(&self, claimed: Claimed) -> Result<Runnable, Claimed> {
+    pub(super) fn readied(&self, p: &P, claimed: Claimed) -> Result<Runnable, Claimed> {
         let Some(parker) = claimed.0 else {
             return Err(claimed);
         };
@@ -120,6 +132,9 @@ impl Sched {
                 return Err(claimed);
             }
             g.status.readied();
+            if p.is_sampled() {
+                g.stamp(timer::now());
+            }
             if let Some(fiber) = &*g.fiber.as_ptr() {
                 fiber.prefetch();
             }

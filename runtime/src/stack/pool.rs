@@ -24,6 +24,19 @@ struct Inner {
     cold: Vec<Slot>,
     /// Slots that were carved, in use or not.
     total: usize,
+    /// How often the memory of one was given back.
+    given_back: u64,
+}
+
+/// What there is of stacks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StackCounts {
+    /// In use, or kept by Ps.
+    pub(crate) out: usize,
+    /// Idle in the pool, of which so many have had their memory given back.
+    pub(crate) idle: usize,
+    pub(crate) cold: usize,
+    pub(crate) given_back: u64,
 }
 
 impl StackPool {
@@ -60,6 +73,7 @@ impl StackPool {
                 warm: Vec::new(),
                 cold: Vec::new(),
                 total: 0,
+                given_back: 0,
             }),
         })
     }
@@ -97,8 +111,21 @@ impl StackPool {
         for slot in &batch {
             slot.give_back();
         }
-        self.inner.lock().cold.extend(batch);
+        let mut inner = self.inner.lock();
+        inner.cold.extend(batch);
+        inner.given_back += n as u64;
         n
+    }
+
+    pub(crate) fn counts(&self) -> StackCounts {
+        let inner = self.inner.lock();
+        let idle = inner.warm.len() + inner.cold.len();
+        StackCounts {
+            out: inner.total - idle,
+            idle,
+            cold: inner.cold.len(),
+            given_back: inner.given_back,
+        }
     }
 
     /// Stacks that exist, in use or not.

@@ -1,6 +1,7 @@
 //! What the runtime tells about itself. A sink: the rooms above write to it, it calls nobody.
 
 pub(crate) mod dump;
+pub(crate) mod metrics;
 pub(crate) mod schedtrace;
 
 use crate::atomics::Ordering;
