@@ -16,7 +16,7 @@ use crate::m::{M, Unusual, current};
 use crate::p::P;
 use crate::p::runq::{Pushed, Runnable};
 use crate::timer::heap::Target;
-use crate::timer::{self, Nanos, nanos};
+use crate::timer::{self, nanos};
 use std::fmt;
 use std::ptr;
 
@@ -49,21 +49,57 @@ impl Sched {
     /// Resumes `g` on this M, which has a P, until it suspends.
     #[inline]
     fn execute(&self, m: &M, g: Runnable) {
-        // SAFETY: the queue gave us ownership of g; m is our own M, inside the runtime, with a P.
+        // SAFETY: our own M, inside the runtime, with a P; the queue gave us ownership of g.
+        let timed = unsafe { P::of(m).unwrap_unchecked().is_sampled() | (*g.0).status.is_timed() };
+        if timed {
+            return self.execute_timed(m, g);
+        }
+        // SAFETY: as above.
+        unsafe {
+            if let Some(out) = self.resume(m, &*g.0) {
+                self.suspended(m, &*g.0, out);
+            }
+        }
+    }
+
+    /// As `execute`, with a look at the clock: how long the goroutine has been runnable, and how long it
+    /// runs. See `p/counters.rs`.
+    #[cold]
+    #[inline(never)]
+    fn execute_timed(&self, m: &M, g: Runnable) {
+        // SAFETY: as in `execute`. After a yield the goroutine is still ours, with its P.
         unsafe {
             let g = &*g.0;
+            let p = P::of(m).unwrap_unchecked();
+            let began = timer::now();
+            if g.status.is_timed() {
+                p.counters.latency.add(g.take_stamp(began));
+            }
+            let sampled = p.is_sampled();
+            let Some(out) = self.resume(m, g) else { return };
+            if sampled && out != LOST {
+                let now = timer::now();
+                let p = P::of(m).expect("only who is lost has no P");
+                p.counters.hold.add(now.saturating_sub(began));
+                if out == YIELD {
+                    g.stamp(now);
+                }
+            }
+            self.suspended(m, g, out);
+        }
+    }
+
+    /// Runs `g` until it suspends, and says what with. None: it got no stack.
+    ///
+    /// # Safety
+    /// The caller owns `g`; m is its own M, inside the runtime, with a P.
+    #[inline(always)]
+    unsafe fn resume(&self, m: &M, g: &G) -> Option<usize> {
+        // SAFETY: the caller's promise.
+        unsafe {
             let word = match (*g.fiber.as_ptr()).is_some() {
                 true => 0,
-                false => match self.bind_fiber(m, g) {
-                    Some(word) => word,
-                    None => return,
-                },
-            };
-            // SAFETY: our own M, inside the runtime.
-            let p = P::of(m).unwrap_unchecked();
-            let began = match p.is_sampled() | g.status.is_timed() {
-                true => self.sample_begin(p, g),
-                false => None,
+                false => self.bind_fiber(m, g)?,
             };
             g.status.running();
             g.m.store(ptr::from_ref(m).cast_mut().cast(), Ordering::Relaxed);
@@ -73,11 +109,18 @@ impl Sched {
             let fiber = (*g.fiber.as_ptr()).as_ref().unwrap_unchecked();
             let out = fiber.resume(word);
             m.curg.store(ptr::null_mut(), Ordering::Relaxed);
-            if let Some(began) = began
-                && out != LOST
-            {
-                self.sample_end(m, began);
-            }
+            Some(out)
+        }
+    }
+
+    /// Does what the goroutine wanted when it suspended.
+    ///
+    /// # Safety
+    /// As for `resume`, which gave `out`.
+    #[inline(always)]
+    unsafe fn suspended(&self, m: &M, g: &G, out: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
             match out {
                 FINISHED => self.finish(m, g),
                 PARK => self.commit_park(m, g),
@@ -86,27 +129,6 @@ impl Sched {
                 SLICE_OVER => self.requeue_globally(g),
                 _ => unreachable!("a goroutine suspended with {out}"),
             }
-        }
-    }
-
-    /// Takes the time for those who want it: how long the goroutine has been runnable, and when it begins.
-    #[cold]
-    #[inline(never)]
-    fn sample_begin(&self, p: &P, g: &G) -> Option<Nanos> {
-        let now = timer::now();
-        if g.status.is_timed() {
-            p.counters.latency.add(g.take_stamp(now));
-        }
-        p.is_sampled().then_some(now)
-    }
-
-    /// The stretch that began then has ended.
-    #[cold]
-    #[inline(never)]
-    fn sample_end(&self, m: &M, began: Nanos) {
-        // SAFETY: our own M, inside the runtime.
-        if let Some(p) = unsafe { P::of(m) } {
-            p.counters.hold.add(timer::now().saturating_sub(began));
         }
     }
 
@@ -217,7 +239,7 @@ impl Sched {
     ///
     /// # Safety
     /// As in `execute`; g is off its stack, and m's commit function is set.
-    #[inline]
+    #[inline(always)]
     unsafe fn commit_park(&self, m: &M, g: &G) {
         let (commit, data) = m.commit.take().expect("a park comes with a commit");
         let unusual = m.unusual.take();
@@ -227,10 +249,6 @@ impl Sched {
         };
         let interruptible = g.parker.interruptible.load(Ordering::Relaxed);
         g.status.waiting();
-        // SAFETY: our own M, inside the runtime, with the P it parked the goroutine with.
-        unsafe { P::of(m).unwrap_unchecked() }
-            .counters
-            .parked(g.status.reason());
         // Who finds g by a walk and claims it waits until `committing` is null again, so the
         // frame that `data` points to stays until commit has returned. The store is ordered
         // before `arm` by the Release there.
@@ -258,9 +276,6 @@ impl Sched {
             g.status.readied();
             // SAFETY: our own M, inside the runtime, with the P it parked the goroutine with.
             let p = unsafe { P::of(m) }.expect("a park keeps the P");
-            if p.is_sampled() {
-                g.stamp(timer::now());
-            }
             if p.runq.push_next(Runnable(g)) == Pushed::Deque {
                 self.soon_in_deque(p);
             }
@@ -295,14 +310,11 @@ impl Sched {
 
     /// # Safety
     /// As in `execute`; g is off its stack.
-    #[inline]
+    #[inline(always)]
     unsafe fn requeue(&self, m: &M, g: &G) {
         // SAFETY: the caller's promise.
         let p = unsafe { P::of(m) }.expect("a yield keeps the P");
         g.status.readied();
-        if p.is_sampled() {
-            g.stamp(timer::now());
-        }
         p.runq.push_started(Runnable(g));
         // What this P runs next anyway is no reason to wake another M.
         if p.runq.started_len() > 1 {

@@ -278,12 +278,13 @@ impl Window {
         deadline: Option<Instant>,
         commit: F,
     ) -> (Window, Token) {
-        let Some((m, _)) = self.m_and_p() else {
+        let Some((m, p)) = self.m_and_p() else {
             return super::park_thread::park_thread(self, open, interrupt, deadline, commit);
         };
         // SAFETY: the goroutine that runs on this M is the caller.
         let g = unsafe { &*m.curg.load(Ordering::Relaxed) };
         g.status.set_reason(wait.reason);
+        p.counters.parked(wait.reason);
         // SAFETY: this is g's own fiber.
         let fiber = unsafe { (*g.fiber.as_ptr()).as_ref().unwrap_unchecked() };
         fiber.set_label(Label {
