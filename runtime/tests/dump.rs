@@ -159,6 +159,7 @@ fn each_kind_of_wait_is_told() {
                 &[
                     "[sync.Mutex.Lock]:",
                     "on mutex 0x",
+                    &format!(", held by goroutine {}\n", runtime::current().unwrap().id()),
                     "Mutex<T>::lock",
                     "dump.rs",
                 ],

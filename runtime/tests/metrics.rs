@@ -94,7 +94,7 @@ fn states_of_goroutines_and_threads() {
         stop.store(true, Ordering::Relaxed);
         blocking.join().unwrap();
         silent.join().unwrap();
-        waiting.iter().for_each(|h| drop(h.cancel()));
+        waiting.iter().for_each(|h| assert!(h.cancel()));
         assert!(eventually(|| rt.metrics().goroutines == 0));
         assert!(rt.metrics().stacks_in_use + rt.metrics().stacks_pooled >= 10);
     });

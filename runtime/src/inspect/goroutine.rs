@@ -43,6 +43,8 @@ pub(crate) struct Picture {
     pub(crate) locked_m: Option<u32>,
     /// Of one that is parked.
     pub(crate) wait: Option<WaitPicture>,
+    /// The slot of its stack, guard included, if it has one.
+    pub(crate) slot: Option<(usize, usize)>,
     /// Of one that is parked, if it was asked for and can be had.
     pub(crate) stack: Option<StackPicture>,
 }
@@ -68,6 +70,8 @@ pub(crate) struct ObjectPicture {
     pub(crate) address: usize,
     pub(crate) kind: &'static str,
     pub(crate) fields: Vec<(&'static str, Value)>,
+    /// A place in the stack of whoever has it, or 0.
+    pub(crate) holder: usize,
 }
 
 /// What a field of an object said.
@@ -129,6 +133,7 @@ pub(crate) unsafe fn look(g: &G, with_stack: bool) -> Option<Picture> {
         m: None,
         locked_m: m_id(g.locked_m.load(Ordering::Relaxed)),
         wait: None,
+        slot: fiber::bounds(g.fiber_word(), read),
         stack: None,
     };
     for _ in 0..ATTEMPTS {
@@ -277,7 +282,12 @@ fn look_at_object(reason: WaitReason, address: usize, what: &'static Subject) ->
         };
         Some((field.name, value))
     };
+    let holder = what.fields.iter().find(|f| f.as_ == Encoding::Address);
+    let holder = holder.filter(|_| address != 0);
     ObjectPicture {
+        holder: holder
+            .and_then(|f| read_word(address + f.offset))
+            .unwrap_or(0),
         reason,
         address,
         kind: what.kind,

@@ -13,7 +13,7 @@ use crate::inspect::goroutine::{ObjectPicture, Picture, Value};
 use crate::inspect::symbols::{Symbol, Symbols};
 use crate::inspect::unwind::Unwinder;
 use crate::timer::{self, Nanos};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,8 @@ pub struct Dump {
     goroutines: Vec<DumpedGoroutine>,
     /// Who waits on which object.
     waiting: HashMap<usize, Vec<Crowd>>,
+    /// Which goroutine has which mutex, where that is known.
+    holders: HashMap<usize, GoroutineId>,
 }
 
 /// Those who wait on an object for the same.
@@ -156,6 +158,8 @@ impl DumpedGoroutine {
 /// Makes a dump of pictures, one after the other.
 pub(crate) struct Dumper {
     dump: Dump,
+    /// The slots of all stacks, by their lowest addresses.
+    slots: BTreeMap<usize, (usize, GoroutineId)>,
     unwinder: Unwinder,
     symbols: Symbols,
     now: Nanos,
@@ -168,7 +172,9 @@ impl Dumper {
                 runtime: runtime.to_owned(),
                 goroutines: Vec::new(),
                 waiting: HashMap::new(),
+                holders: HashMap::new(),
             },
+            slots: BTreeMap::new(),
             unwinder: Unwinder::new(),
             symbols: Symbols::default(),
             now: timer::now(),
@@ -181,6 +187,9 @@ impl Dumper {
             None => Arc::new([]),
         };
         let id = GoroutineId(picture.id);
+        if let Some((limit, top)) = picture.slot {
+            self.slots.insert(limit, (top, id));
+        }
         let state = match picture.status {
             Status::Waiting => GoroutineState::Waiting(
                 picture.wait.as_ref().map_or(WaitReason::None, |w| w.reason),
@@ -230,6 +239,16 @@ impl Dumper {
 
     pub(crate) fn finish(mut self) -> Dump {
         self.dump.goroutines.sort_unstable_by_key(|g| g.id);
+        let owner = |place: usize| {
+            let (_, &(top, id)) = self.slots.range(..=place).next_back()?;
+            (place < top).then_some(id)
+        };
+        let objects = self.dump.goroutines.iter().flat_map(|g| &g.objects);
+        for object in objects.filter(|o| o.holder != 0) {
+            if let Some(id) = owner(object.holder) {
+                self.dump.holders.insert(object.address, id);
+            }
+        }
         self.dump
     }
 }
