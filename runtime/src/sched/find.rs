@@ -187,22 +187,23 @@ impl Sched {
     /// Nothing to do: gives up the P, looks once more (see `idle.rs`), sleeps. Returns with a
     /// goroutine if the global queue had one after all; else the caller starts over.
     fn go_idle(&self, m: &M, p: &P) -> Option<Runnable> {
-        {
+        let last = {
             let mut state = self.lock.lock();
             if let Some(g) = self.pop_global(&mut state) {
                 return Some(g);
             }
             self.detach(m, p);
             self.put_idle(&mut state, p);
-        }
+            state.idle_ps.len() == self.ps.len()
+        };
         let was_spinning = m.spinning.load(Ordering::Relaxed);
         if was_spinning {
             m.spinning.store(false, Ordering::Relaxed);
             self.idle.end_spinning();
         }
-        // Also with one P, if this M was spinning: a goroutine that came to the global queue after
-        // the look above was left to it.
-        if self.ps.len() > 1 || was_spinning {
+        // Not if it was the last P, without spinning (see `idle.rs`). If this M was spinning, a goroutine
+        // that came to the global queue after the look above was left to it.
+        if !last || was_spinning {
             self.idle.before_second_look();
             if self.any_work()
                 && let Some(p) = self.take_idle()

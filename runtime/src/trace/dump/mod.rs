@@ -27,7 +27,7 @@ use std::time::Duration;
 /// let rt = runtime::start(1);
 /// let text = rt.run(|| {
 ///     let waiting = runtime::go!(name = "reader", || channels::Receiver::<i32>::nil().recv());
-///     runtime::yield_now();
+///     runtime::time::sleep(std::time::Duration::from_millis(20)); // it gets to its wait
 ///     let text = runtime::dump().to_string();
 ///     waiting.cancel();
 ///     text
