@@ -103,21 +103,27 @@ impl Sched {
         let g = unsafe { m.curg.load(Ordering::Relaxed).as_ref() };
         let name = g.filter(|g| g.id() == id).and_then(|g| g.tag.copy().0);
         let name = name.map_or(String::new(), |name| format!(" {name:?}"));
-        let frames = Unwinder::new().frames(&StackPicture {
-            pc,
-            sp,
-            bp,
-            words,
-            limit,
-            top,
-        });
-        let symbols = Symbols::default().of_goroutine(&frames);
-        eprintln!(
-            "weft: goroutine {id}{name} has kept its thread (m{}) for {} ms without a call into the \
-             runtime:\n{}",
-            m.id,
-            time.as_millis(),
-            frames_text(&symbols)
-        );
+        let m = m.id;
+        let report = move || {
+            let frames = Unwinder::new().frames(&StackPicture {
+                pc,
+                sp,
+                bp,
+                words,
+                limit,
+                top,
+            });
+            let symbols = Symbols::default().of_goroutine(&frames);
+            eprintln!(
+                "weft: goroutine {id}{name} has kept its thread (m{m}) for {} ms without a call into the \
+                 runtime:\n{}",
+                time.as_millis(),
+                frames_text(&symbols)
+            );
+        };
+        // Reading a program's debug information takes its time, which the monitor does not have. Without
+        // a thread it is not told.
+        let thread = std::thread::Builder::new().name("weft-hogs".into());
+        let _ = thread.spawn(report);
     }
 }
