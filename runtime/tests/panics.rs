@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
-use support::{child, is_child, within_minute};
+use support::{OnDrop, child, is_child, within_minute};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -119,14 +119,6 @@ fn an_error_shows_the_text_of_its_panic() {
 }
 
 /// Runs its closure when dropped.
-struct OnDrop<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
-
 #[test]
 fn a_panic_in_a_destructor_is_a_panic_of_the_goroutine() {
     support::with_procs(|rt| {
