@@ -118,7 +118,6 @@ fn an_error_shows_the_text_of_its_panic() {
     });
 }
 
-/// Runs its closure when dropped.
 #[test]
 fn a_panic_in_a_destructor_is_a_panic_of_the_goroutine() {
     support::with_procs(|rt| {
