@@ -254,7 +254,7 @@ pub(crate) fn with_others_stopped<T>(f: impl FnOnce() -> T) -> Option<T> {
 }
 
 /// Whether the process has this thread.
-fn exists(process: libc::pid_t, tid: i32) -> bool {
+pub(crate) fn exists(process: libc::pid_t, tid: i32) -> bool {
     // SAFETY: signal 0 is only a question.
     unsafe { libc::syscall(libc::SYS_tgkill, process, tid, 0) == 0 }
 }
