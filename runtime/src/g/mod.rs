@@ -215,7 +215,7 @@ impl G {
     pub(crate) const TASK_WORDS: usize = task::INLINE_WORDS;
 
     /// What its task holds, as plain words: from outside, of a goroutine that is stopped.
-    pub(crate) fn task_words(&self) -> Option<[usize; Self::TASK_WORDS]> {
+    pub(crate) fn task_words(&self) -> [usize; Self::TASK_WORDS] {
         self.task.words()
     }
 

@@ -7,7 +7,8 @@ use super::memory::read;
 /// So much is copied at a time.
 const CHUNK: usize = 1 << 20;
 const WORD: usize = size_of::<usize>();
-/// So much address space is looked through at most; beyond it, it would take seconds.
+/// So much address space is looked through at most; beyond it, it would take seconds. (What is left out, the
+/// stacks of goroutines, does not count: a million of them are as much.)
 const MOST: usize = 256 << 30;
 /// In `/proc/self/pagemap`: the page is there, or swapped out.
 const THERE: u64 = 3 << 62;
@@ -68,10 +69,6 @@ impl Roots {
             return false;
         }
         while let Some(mapping) = self.next_mapping(&mut at) {
-            total += mapping.end - mapping.start;
-            if total > MOST {
-                return false;
-            }
             let mut from = mapping.start;
             // The parts of it between what is left out.
             let first = excluded.partition_point(|e| e.end <= mapping.start);
@@ -79,10 +76,20 @@ impl Roots {
                 if e.start >= mapping.end {
                     break;
                 }
-                self.scan_range(span(from, e.start.max(from)), &mut f);
+                let part = span(from, e.start.max(from));
+                total += part.end - part.start;
+                if total > MOST {
+                    return false;
+                }
+                self.scan_range(part, &mut f);
                 from = e.end.max(from);
             }
-            self.scan_range(span(from, mapping.end.max(from)), &mut f);
+            let part = span(from, mapping.end.max(from));
+            total += part.end - part.start;
+            if total > MOST {
+                return false;
+            }
+            self.scan_range(part, &mut f);
         }
         true
     }
