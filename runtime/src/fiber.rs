@@ -249,6 +249,13 @@ pub(crate) fn prepare_to_look() {
     saved_at();
 }
 
+/// Where in what a [`Fiber`] leads to the stack pointer is that a suspended one has saved; `None`: this kind
+/// of machine is not known.
+pub(crate) fn saved_stack_pointer() -> Option<usize> {
+    let known = cfg!(target_arch = "x86_64");
+    known.then(|| Some(offset_of!(Control, co) + saved_at()?))?
+}
+
 /// Where in a suspended coroutine its stack pointer is: corosensei does not say. It is the word that
 /// leads into the stack and changes with the first switch.
 fn saved_at() -> Option<usize> {

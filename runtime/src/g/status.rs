@@ -47,6 +47,13 @@ pub(crate) struct StatusWord {
     timed: AtomicBool,
 }
 
+#[cfg(not(loom))]
+impl StatusWord {
+    /// Where in it the status and the reason are; for debuggers.
+    pub(crate) const STATUS: usize = std::mem::offset_of!(StatusWord, status);
+    pub(crate) const REASON: usize = std::mem::offset_of!(StatusWord, reason);
+}
+
 impl StatusWord {
     pub(crate) fn new() -> StatusWord {
         StatusWord {

@@ -79,6 +79,7 @@ impl Sched {
         install_handler(describe_owner);
         crate::trace::install_panic_hook();
         registry::enter();
+        crate::inspect::debugger::prepare();
         RUNTIMES.fetch_add(1, Ordering::Relaxed);
         let procs = config.procs;
         let sched = Arc::new_cyclic(|me: &Weak<Sched>| Sched {
