@@ -278,7 +278,7 @@ fn stages_that_end_one_after_the_other(stage: &Stage) {
     };
     stage.go("a", move || a.iter().for_each(|n| to_b.send(slow(n)).unwrap()));
     stage.go("b", move || b.iter().for_each(|n| to_c.send(slow(n)).unwrap()));
-    stage.go("c", move || assert_eq!(c.iter().sum::<u32>(), 18));
+    stage.go("c", move || assert_eq!(c.iter().sum::<u32>(), 14));
     stage.go("first", move || {
         a_while();
         (0..4).for_each(|n| first.send(n).unwrap());

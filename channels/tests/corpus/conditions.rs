@@ -199,7 +199,7 @@ fn a_barrier_that_is_used_twice_by_one(stage: &Stage) {
     let barrier = Arc::new(Barrier::new(4));
     for (name, rounds) in [("once", 1), ("once", 1), ("twice", 2)] {
         let barrier = barrier.clone();
-        stage.go(name, move || (0..rounds).for_each(|_| drop(barrier.wait())));
+        stage.go(name, move || (0..rounds).for_each(|_| _ = barrier.wait()));
     }
 }
 

@@ -20,10 +20,10 @@ const BUGS: &[Bug] = bugs![
     a_permit_for_the_inner_call: ["outer"];
     a_release_that_the_error_path_forgot: ["third"];
     a_semaphore_and_a_channel: ["holder", "sender"];
-    once_that_calls_itself: ["once"];
+    once_by_way_of_another: ["first", "second"];
     two_onces_that_call_each_other: ["a", "b"];
     a_cell_that_is_never_set: ["waits", "waits"];
-    a_cell_that_reads_itself: ["init"];
+    a_cell_that_asks_one_that_reads_it: ["init", "reads"];
     once_behind_one_that_hangs: ["first", "second"];
 ];
 
@@ -209,10 +209,17 @@ fn a_semaphore_and_a_channel(stage: &Stage) {
     });
 }
 
-/// Kind: once, re-entered.
-fn once_that_calls_itself(stage: &Stage) {
+/// Kind: once, re-entered; the second entry is another goroutine's, which the first one joins. (By one and the
+/// same goroutine it is a panic, here.)
+fn once_by_way_of_another(stage: &Stage) {
     static ONCE: Once = Once::new();
-    stage.go("once", || ONCE.call_once(|| ONCE.call_once(|| {})));
+    let stage2 = stage.clone();
+    stage.go("first", move || {
+        ONCE.call_once(|| {
+            let second = stage2.keep("second", || ONCE.call_once(|| {}));
+            let _ = second.join();
+        });
+    });
 }
 
 /// Kind: AB-BA of initialisations.
@@ -237,13 +244,12 @@ fn a_cell_that_is_never_set(stage: &Stage) {
     }
 }
 
-/// Kind: an initialisation that reads what it initialises.
-fn a_cell_that_reads_itself(stage: &Stage) {
+/// Kind: an initialisation that waits for the answer of one that reads what it initialises.
+fn a_cell_that_asks_one_that_reads_it(stage: &Stage) {
     static CELL: OnceLock<u32> = OnceLock::new();
-    fn cell() -> u32 {
-        *CELL.get_or_init(|| cell() + 1)
-    }
-    stage.go("init", cell);
+    let (tx, rx) = bounded::<u32>(0);
+    stage.go("init", move || *CELL.get_or_init(|| rx.recv().unwrap_or(0)));
+    stage.go("reads", move || tx.send(*CELL.wait()));
 }
 
 /// Kind: once and channel; the first one hangs, and so do those behind it.

@@ -296,7 +296,7 @@ fn in_a_buffer_of_crossbeam(stage: &Stage) {
 /// All Ps are busy, so it waits in a queue.
 fn in_a_goroutine_that_has_not_started(stage: &Stage) {
     for _ in 0..4 {
-        stage.go("busy", || (0..3).for_each(|_| drop(compute())));
+        stage.go("busy", || (0..3).for_each(|_| _ = compute()));
     }
     let ends = Ends::new(stage);
     stage.go("serves", move || ends.serve());
@@ -306,7 +306,7 @@ fn in_a_goroutine_that_has_not_started(stage: &Stage) {
 /// The same; the closure does not fit into the goroutine's header.
 fn in_a_large_closure_that_has_not_started(stage: &Stage) {
     for _ in 0..4 {
-        stage.go("busy", || (0..3).for_each(|_| drop(compute())));
+        stage.go("busy", || (0..3).for_each(|_| _ = compute()));
     }
     let (ends, padding) = (Ends::new(stage), std::hint::black_box([7u64; 40]));
     stage.go("serves", move || {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 const BUGS: &[Bug] = bugs![
     two_that_join_each_other: ["a", "b"];
-    one_that_joins_itself: ["alone"];
+    three_that_join_each_other: ["one", "one", "one"];
     a_join_of_one_that_waits_for_the_joiner: ["child", "parent"];
     a_join_under_the_lock_of_the_child: ["child", "parent"];
     a_chain_of_joins_to_one_that_hangs: ["a", "b", "c", "hangs"];
@@ -65,11 +65,15 @@ fn two_that_join_each_other(stage: &Stage) {
     to_b.send(first).unwrap();
 }
 
-/// Kind: it got its own handle by a channel.
-fn one_that_joins_itself(stage: &Stage) {
-    let (tx, rx) = bounded::<JoinHandle<()>>(1);
-    let handle = stage.keep("alone", move || drop(rx.recv().unwrap().join()));
-    tx.send(handle).unwrap();
+/// Kind: a circle of joins.
+fn three_that_join_each_other(stage: &Stage) {
+    let chans = [(); 3].map(|()| bounded::<JoinHandle<()>>(0));
+    let handles = chans.clone().map(|(_, handles)| {
+        stage.keep("one", move || drop(handles.recv().unwrap().join()))
+    });
+    for (i, handle) in handles.into_iter().enumerate() {
+        chans[(i + 1) % 3].0.send(handle).unwrap();
+    }
 }
 
 /// Kind: join and channel.

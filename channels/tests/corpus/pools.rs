@@ -181,7 +181,7 @@ fn a_barrier_by_channels_with_one_too_few(stage: &Stage) {
         stage.go("member", move || {
             arrived.send(());
             if let Some(open) = open {
-                (0..4).for_each(|_| drop(arrived.recv()));
+                (0..4).for_each(|_| _ = arrived.recv());
                 drop(open);
             } else {
                 let _ = gate.recv();
