@@ -83,7 +83,7 @@ fn sample_outside() -> bool {
 impl Sched {
     /// # Safety
     /// The caller is inside the runtime and owns `p`, a P of this runtime.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn ready_on(&self, p: &P, claimed: Claimed) {
         match self.readied(p, claimed) {
             Ok(g) => {
