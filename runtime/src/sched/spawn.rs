@@ -9,7 +9,6 @@ use crate::g::task::JoinError;
 use crate::m::locals;
 use crate::p::runq::{Pushed, Runnable};
 use crate::p::{P, next_id};
-use crate::timer;
 use std::panic::Location;
 use std::ptr;
 
@@ -56,7 +55,7 @@ where
         (*g).task.put(f);
         (*g).status.spawned();
         if p.is_sampled() {
-            (*g).stamp(timer::now());
+            super::wake::stamp_now(&*g);
         }
         p.count_spawned();
         if let Some(scope) = with.scope.as_ref() {

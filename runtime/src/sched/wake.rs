@@ -73,6 +73,13 @@ impl Claimed {
     }
 }
 
+/// `g`, the caller's, becomes runnable in a pick that is sampled. Apart from those who call it, which are short.
+#[cold]
+#[inline(never)]
+pub(super) fn stamp_now(g: &G) {
+    g.stamp(timer::now());
+}
+
 /// Whether the time is taken of a goroutine that is made runnable from outside.
 fn sample_outside() -> bool {
     static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -83,7 +90,7 @@ fn sample_outside() -> bool {
 impl Sched {
     /// # Safety
     /// The caller is inside the runtime and owns `p`, a P of this runtime.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn ready_on(&self, p: &P, claimed: Claimed) {
         match self.readied(p, claimed) {
             Ok(g) => {
@@ -133,7 +140,7 @@ impl Sched {
             }
             g.status.readied();
             if p.is_sampled() {
-                g.stamp(timer::now());
+                stamp_now(g);
             }
             if let Some(fiber) = &*g.fiber.as_ptr() {
                 fiber.prefetch();
