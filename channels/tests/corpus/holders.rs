@@ -57,6 +57,9 @@ const TWINS: &[Twin] = twins![
     a_weak_handle_upgraded_later,
     cloned_by_one_that_ended,
     moved_all_the_time,
+    in_memory_that_is_read_only_now,
+    in_shared_memory,
+    in_a_job_on_the_stack_of_who_waits,
 ];
 
 pub const CLASS: Class = Class {
@@ -590,5 +593,71 @@ fn moved_all_the_time(stage: &Stage) {
             ends = *boxed;
         }
         ends.unwrap().serve();
+    });
+}
+
+unsafe extern "C" {
+    fn mmap(at: *mut u8, len: usize, mode: i32, flags: i32, fd: i32, offset: i64) -> *mut u8;
+    fn mprotect(at: *mut u8, len: usize, mode: i32) -> i32;
+}
+
+const PAGE: usize = 4096;
+const READ: i32 = 1;
+const WRITE: i32 = 2;
+const SHARED: i32 = 1;
+const PRIVATE: i32 = 2;
+const ANONYMOUS: i32 = 32;
+
+/// A page of its own, with the ends in it.
+fn page(flags: i32, ends: Ends) -> *mut Ends {
+    // SAFETY: a new mapping, written once.
+    unsafe {
+        let page = mmap(std::ptr::null_mut(), PAGE, READ | WRITE, flags | ANONYMOUS, -1, 0);
+        assert!(page.addr() != usize::MAX);
+        page.cast::<Ends>().write(ends);
+        page.cast()
+    }
+}
+
+/// An arena that was frozen when it was complete.
+fn in_memory_that_is_read_only_now(stage: &Stage) {
+    let place = page(PRIVATE, Ends::new(stage));
+    // SAFETY: our own page, from now on only read, until the value is moved out.
+    unsafe {
+        assert_eq!(mprotect(place.cast(), PAGE, READ), 0);
+        a_while();
+        place.read().serve();
+    }
+}
+
+/// Memory that another process could share.
+fn in_shared_memory(stage: &Stage) {
+    let place = page(SHARED, Ends::new(stage));
+    a_while();
+    // SAFETY: our own page; the value is moved out, once.
+    unsafe { place.read() }.serve();
+}
+
+/// As the jobs of thread pools are: on the stack of who waits for it, and its address in a queue in the heap.
+fn in_a_job_on_the_stack_of_who_waits(stage: &Stage) {
+    struct Job {
+        ends: Ends,
+        done: Sender<()>,
+    }
+    static QUEUE: Mutex<VecDeque<usize>> = Mutex::new(VecDeque::new());
+    let ends = Ends::new(stage);
+    stage.go("submits", move || {
+        let (done, end) = bounded(0);
+        let job = Job { ends, done };
+        QUEUE.lock().unwrap().push_back(std::ptr::from_ref(&job).expose_provenance());
+        assert_eq!(end.recv(), Ok(()));
+    });
+    stage.go("worker", move || {
+        a_while();
+        let job = QUEUE.lock().unwrap().pop_front().unwrap();
+        // SAFETY: who submitted it waits until it is done.
+        let job = unsafe { &*std::ptr::with_exposed_provenance::<Job>(job) };
+        job.ends.serve();
+        job.done.clone().send(()).unwrap();
     });
 }

@@ -34,6 +34,8 @@ const TWINS: &[Twin] = twins![
     a_scope_that_borrows_the_sender,
     a_scope_that_borrows_what_a_child_waits_on,
     a_scope_that_is_cancelled,
+    a_scope_that_an_inner_scope_cancels,
+    a_boxed_job_that_borrows,
     gathered_one_by_one,
     a_kept_handle_that_cancels,
     a_timeout_around_a_hang,
@@ -320,6 +322,42 @@ fn a_scope_that_is_cancelled(stage: &Stage) {
             s.spawn(hang);
             a_while();
             s.cancel();
+        });
+    });
+}
+
+/// Who cancels is a child of another scope.
+fn a_scope_that_an_inner_scope_cancels(stage: &Stage) {
+    stage.go("parent", || {
+        runtime::scope(|outer| {
+            outer.spawn(hang);
+            runtime::scope(|inner| {
+                inner.spawn(|| {
+                    a_while();
+                    outer.cancel();
+                });
+            });
+        });
+    });
+}
+
+/// What a child borrows of its parent's frame, only the heap knows.
+fn a_boxed_job_that_borrows(stage: &Stage) {
+    let stage2 = stage.clone();
+    stage.go("parent", move || {
+        let ((tx, rx), (to_us, outbox)) = (bounded::<u32>(0), bounded::<u32>(0));
+        stage2.go("receiver", move || assert_eq!(rx.recv(), Ok(1)));
+        runtime::scope(|s| {
+            let job: Box<dyn FnOnce() + Send> = Box::new(|| {
+                tx.send(1).unwrap();
+                to_us.send(2).unwrap();
+            });
+            s.spawn(move || {
+                let jobs = vec![job];
+                a_while();
+                jobs.into_iter().for_each(|job| job());
+            });
+            assert_eq!(outbox.recv(), Ok(2));
         });
     });
 }

@@ -29,13 +29,14 @@ mod run;
 mod rw;
 mod selects;
 mod stage;
+mod world;
 
 use report::{Case, Table};
 use run::{MODES, Mode};
 use stage::Class;
 use std::process::ExitCode;
 
-static CLASSES: [&Class; 13] = [
+static CLASSES: [&Class; 14] = [
     &locks::CLASS,
     &order::CLASS,
     &rw::CLASS,
@@ -49,6 +50,7 @@ static CLASSES: [&Class; 13] = [
     &contexts::CLASS,
     &conditions::CLASS,
     &counts::CLASS,
+    &world::CLASS,
 ];
 
 /// Those that are there for their twins only.

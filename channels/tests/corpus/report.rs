@@ -64,7 +64,8 @@ struct Row {
 pub fn run(cases: &[Case]) -> Table {
     let next = AtomicUsize::new(0);
     let outcomes: Mutex<Vec<(usize, Outcome)>> = Mutex::default();
-    let workers = std::thread::available_parallelism().map_or(2, |n| n.get().min(8));
+    // They sleep most of the time.
+    let workers = std::thread::available_parallelism().map_or(4, |n| 3 * n.get().min(8));
     std::thread::scope(|s| {
         for _ in 0..workers {
             s.spawn(|| {
