@@ -70,9 +70,9 @@ fn two_that_join_each_other(stage: &Stage) {
 /// Kind: a circle of joins.
 fn three_that_join_each_other(stage: &Stage) {
     let chans = [(); 3].map(|()| bounded::<JoinHandle<()>>(0));
-    let handles = chans.clone().map(|(_, handles)| {
-        stage.keep("one", move || drop(handles.recv().unwrap().join()))
-    });
+    let handles = chans
+        .clone()
+        .map(|(_, handles)| stage.keep("one", move || drop(handles.recv().unwrap().join())));
     for (i, handle) in handles.into_iter().enumerate() {
         chans[(i + 1) % 3].0.send(handle).unwrap();
     }
@@ -372,7 +372,9 @@ fn gathered_one_by_one(stage: &Stage) {
             })
         })
         .collect();
-    stage.go("gathers", move || assert_eq!(task::gather(handles).unwrap(), [1, 2, 3, 4]));
+    stage.go("gathers", move || {
+        assert_eq!(task::gather(handles).unwrap(), [1, 2, 3, 4])
+    });
 }
 
 /// It hangs until its handle is used.

@@ -104,7 +104,9 @@ fn hangs_right_after_a_thread_has_sent(stage: &Stage) {
 /// Everybody waits for the time.
 fn all_sleep(stage: &Stage) {
     for n in 0..5u64 {
-        stage.go("sleeper", move || time::sleep(Duration::from_millis(20 + 10 * n)));
+        stage.go("sleeper", move || {
+            time::sleep(Duration::from_millis(20 + 10 * n))
+        });
     }
 }
 
@@ -116,7 +118,9 @@ fn all_behind_one_that_sleeps(stage: &Stage) {
         tx.send(1)
     });
     let lock2 = lock.clone();
-    stage.go("receiver", move || *lock2.lock().unwrap() = rx.recv().unwrap());
+    stage.go("receiver", move || {
+        *lock2.lock().unwrap() = rx.recv().unwrap()
+    });
     stage.go("joiner", move || first.join().unwrap());
     stage.go("behind", move || drop(lock.lock()));
 }
@@ -212,7 +216,10 @@ fn a_signal_from_another_process(stage: &Stage) {
     stage.go("waits", move || {
         let signals = Signals::new([Signal::USR1]).unwrap();
         let script = format!("sleep 0.06; kill -USR1 {}", std::process::id());
-        let mut child = std::process::Command::new("sh").args(["-c", &script]).spawn().unwrap();
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .spawn()
+            .unwrap();
         assert_eq!(signals.recv(), Some(Signal::USR1));
         child.wait().unwrap();
         tx.send(()).unwrap();
@@ -247,7 +254,9 @@ fn a_timer_that_was_moved(stage: &Stage) {
     let call = move || tx.send(Instant::now()).unwrap();
     let after = time::after_func(Duration::from_millis(5), call);
     if after.reset(A_WHILE) {
-        stage.go("last", move || assert!(rx.recv().unwrap() >= start + A_WHILE));
+        stage.go("last", move || {
+            assert!(rx.recv().unwrap() >= start + A_WHILE)
+        });
     }
     std::mem::forget(after);
 }
