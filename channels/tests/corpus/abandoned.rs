@@ -319,7 +319,12 @@ fn the_result_waits_in_a_finished_goroutine(stage: &Stage) {
 fn a_send_with_a_deadline(stage: &Stage) {
     stage.go("request", || {
         let result = Chan::<u32>::new(0);
-        assert!(result.tx.send_timeout(1, Duration::from_millis(60)).is_err());
+        assert!(
+            result
+                .tx
+                .send_timeout(1, Duration::from_millis(60))
+                .is_err()
+        );
     });
 }
 

@@ -53,7 +53,10 @@ fn the_reader_keeps_a_sender(stage: &Stage) {
     stage.go("reader", || {
         let (tx, rx) = unbounded();
         let first = tx.clone();
-        std::thread::spawn(move || first.send(1)).join().unwrap().unwrap();
+        std::thread::spawn(move || first.send(1))
+            .join()
+            .unwrap()
+            .unwrap();
         let sum: u32 = rx.iter().sum();
         drop(tx);
         sum
@@ -151,7 +154,9 @@ fn a_merge_that_keeps_its_output(stage: &Stage) {
     let merged = Chan::<u32>::new(0);
     for n in 0..3 {
         let (out, (tx, rx)) = (merged.tx.clone(), bounded(0));
-        stage.go("forward", move || rx.iter().for_each(|n| out.send(n).unwrap()));
+        stage.go("forward", move || {
+            rx.iter().for_each(|n| out.send(n).unwrap())
+        });
         stage.go("source", move || tx.send(n).unwrap());
     }
     stage.go("merged", move || merged.rx.iter().count());
@@ -276,8 +281,12 @@ fn stages_that_end_one_after_the_other(stage: &Stage) {
         pause();
         n + 1
     };
-    stage.go("a", move || a.iter().for_each(|n| to_b.send(slow(n)).unwrap()));
-    stage.go("b", move || b.iter().for_each(|n| to_c.send(slow(n)).unwrap()));
+    stage.go("a", move || {
+        a.iter().for_each(|n| to_b.send(slow(n)).unwrap())
+    });
+    stage.go("b", move || {
+        b.iter().for_each(|n| to_c.send(slow(n)).unwrap())
+    });
     stage.go("c", move || assert_eq!(c.iter().sum::<u32>(), 14));
     stage.go("first", move || {
         a_while();

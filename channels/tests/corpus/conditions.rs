@@ -284,7 +284,10 @@ fn a_condition_with_a_limit(stage: &Stage) {
     stage.go("waits", || {
         let cell = Cell::default();
         let guard = cell.value.lock().unwrap();
-        let (_, ended) = cell.changed.wait_timeout(guard, Duration::from_millis(60)).unwrap();
+        let (_, ended) = cell
+            .changed
+            .wait_timeout(guard, Duration::from_millis(60))
+            .unwrap();
         assert!(ended.timed_out());
     });
 }

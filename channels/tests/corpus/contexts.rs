@@ -91,7 +91,9 @@ fn a_restore_that_does_not_look_at_the_end(stage: &Stage) {
     cancel.cancel();
     let ready = Chan::<u32>::new(6);
     let out = ready.clone();
-    stage.go("split and scatter", move || (0..9).for_each(|n| out.send(n)));
+    stage.go("split and scatter", move || {
+        (0..9).for_each(|n| out.send(n))
+    });
     let _first = ready.recv();
     select! {
         recv(ctx.done()) -> _ => {}

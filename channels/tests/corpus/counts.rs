@@ -139,7 +139,10 @@ fn a_group_and_a_full_channel(stage: &Stage) {
 fn a_permit_that_was_forgotten(stage: &Stage) {
     let semaphore = Arc::new(Semaphore::new(1));
     let semaphore2 = semaphore.clone();
-    stage.keep("first", move || semaphore2.acquire().forget()).join().unwrap();
+    stage
+        .keep("first", move || semaphore2.acquire().forget())
+        .join()
+        .unwrap();
     stage.go("second", move || drop(semaphore.acquire()));
 }
 
@@ -332,7 +335,11 @@ fn a_permit_of_a_plain_thread(stage: &Stage) {
 fn an_acquire_with_a_limit(stage: &Stage) {
     stage.go("waits", || {
         let semaphore = Semaphore::new(0);
-        assert!(semaphore.acquire_timeout(Duration::from_millis(60)).is_none());
+        assert!(
+            semaphore
+                .acquire_timeout(Duration::from_millis(60))
+                .is_none()
+        );
     });
 }
 

@@ -4,7 +4,6 @@ use crate::stage::{Chan, Class, Stage, Twin, a_while, compute, pause, twins};
 use channels::{Receiver, Sender, bounded, unbounded};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -18,14 +17,11 @@ const TWINS: &[Twin] = twins![
     in_a_tree,
     in_a_static,
     in_a_static_cell,
-    in_a_huge_allocation,
-    in_a_leaked_box,
     in_a_boxed_closure,
     in_a_thread_local_of_a_plain_thread,
     in_a_thread_local_of_the_runtimes_thread,
     in_a_goroutine_local,
     on_the_stack_of_a_plain_thread,
-    in_a_register_of_a_plain_thread,
     in_a_closure_that_a_plain_thread_will_run,
     in_another_channels_buffer,
     in_an_unbounded_channels_buffer,
@@ -45,16 +41,7 @@ const TWINS: &[Twin] = twins![
     borrowed_by_a_scope,
     borrowed_by_a_scope_on_a_plain_thread,
     borrowed_by_a_thread_scope,
-    as_a_raw_pointer_in_a_foreign_structure,
-    as_a_raw_arc,
-    as_a_number,
-    in_an_enum,
-    in_a_manually_dropped,
     in_a_lock,
-    in_a_timers_closure,
-    in_a_contexts_closure,
-    in_the_other_runtime,
-    a_weak_handle_upgraded_later,
     cloned_by_one_that_ended,
     moved_all_the_time,
 ];
@@ -70,15 +57,15 @@ pub const CLASS: Class = Class {
 const VALUE: u32 = 7;
 
 /// Some who wait for a value, and one who waits for somebody to take one: the other ends.
-struct Ends {
-    to: Sender<u32>,
-    from: Receiver<u32>,
+pub(crate) struct Ends {
+    pub(crate) to: Sender<u32>,
+    pub(crate) from: Receiver<u32>,
 }
 
 impl Ends {
     /// Waits of both kinds.
     #[inline(never)]
-    fn new(stage: &Stage) -> Ends {
+    pub(crate) fn new(stage: &Stage) -> Ends {
         let ((to, rx), (tx, from)) = (bounded(0), bounded(1));
         stage.go("receiver", move || {
             assert_eq!(rx.recv(), Ok(VALUE));
@@ -90,7 +77,7 @@ impl Ends {
 
     /// Ends them.
     #[inline(never)]
-    fn serve(&self) {
+    pub(crate) fn serve(&self) {
         self.to.send(VALUE).unwrap();
         (0..4).for_each(|n| assert_eq!(self.from.recv(), Ok(n)));
     }
@@ -98,7 +85,7 @@ impl Ends {
 
 /// Moves the ends into what `keep` makes, sleeps, and takes them out again.
 #[inline(never)]
-fn keep<K>(stage: &Stage, keep: impl FnOnce(Ends) -> K, take: impl FnOnce(K) -> Ends) {
+pub(crate) fn keep<K>(stage: &Stage, keep: impl FnOnce(Ends) -> K, take: impl FnOnce(K) -> Ends) {
     let kept = keep(Ends::new(stage));
     a_while();
     take(kept).serve();
@@ -163,28 +150,6 @@ fn in_a_static_cell(stage: &Stage) {
     );
 }
 
-/// One that has a mapping of its own, most of it never touched.
-fn in_a_huge_allocation(stage: &Stage) {
-    keep(
-        stage,
-        |ends| {
-            let mut places: Vec<Option<Ends>> = Vec::with_capacity(4 << 20);
-            places.extend((0..70_000).map(|_| None));
-            places[69_999] = Some(ends);
-            places
-        },
-        |mut kept| kept[69_999].take().unwrap(),
-    );
-}
-
-fn in_a_leaked_box(stage: &Stage) {
-    keep(
-        stage,
-        |ends| Box::leak(Box::new(Some(ends))),
-        |kept| kept.take().unwrap(),
-    );
-}
-
 fn in_a_boxed_closure(stage: &Stage) {
     let ends = Ends::new(stage);
     let jobs: Vec<Box<dyn FnOnce()>> = vec![Box::new(move || ends.serve())];
@@ -208,14 +173,22 @@ fn in_a_thread_local_of_a_plain_thread(stage: &Stage) {
 /// The goroutine keeps its thread, and so the thread-local.
 fn in_a_thread_local_of_the_runtimes_thread(stage: &Stage) {
     let _locked = runtime::lock_os_thread();
-    keep(stage, |ends| LOCAL.set(Some(ends)), |()| LOCAL.take().unwrap());
+    keep(
+        stage,
+        |ends| LOCAL.set(Some(ends)),
+        |()| LOCAL.take().unwrap(),
+    );
 }
 
 fn in_a_goroutine_local(stage: &Stage) {
     runtime::goroutine_local! {
         static MINE: RefCell<Option<Ends>> = RefCell::new(None);
     }
-    keep(stage, |ends| MINE.set(Some(ends)), |()| MINE.take().unwrap());
+    keep(
+        stage,
+        |ends| MINE.set(Some(ends)),
+        |()| MINE.take().unwrap(),
+    );
 }
 
 fn on_the_stack_of_a_plain_thread(stage: &Stage) {
@@ -224,26 +197,6 @@ fn on_the_stack_of_a_plain_thread(stage: &Stage) {
         let ends = std::hint::black_box(ends);
         std::thread::sleep(Duration::from_millis(60));
         ends.serve();
-    });
-}
-
-/// The thread computes, and has its only pointer to the ends in registers, if the compiler likes.
-fn in_a_register_of_a_plain_thread(stage: &Stage) {
-    let ends = Box::new(Ends::new(stage));
-    std::thread::spawn(move || {
-        let place = std::ptr::from_mut(Box::leak(ends)).expose_provenance();
-        // The number is changed with every step, and comes back.
-        let (mut x, mut steps) = (place, 0usize);
-        let start = std::time::Instant::now();
-        while start.elapsed() < Duration::from_millis(60) {
-            for _ in 0..1000 {
-                x = std::hint::black_box(x);
-                steps += 1;
-            }
-        }
-        assert!(steps > 0);
-        // SAFETY: the box that was leaked above.
-        unsafe { Box::from_raw(std::ptr::with_exposed_provenance_mut::<Ends>(x)) }.serve();
     });
 }
 
@@ -285,12 +238,20 @@ fn in_a_value_that_a_blocked_sender_holds(stage: &Stage) {
 
 fn in_a_buffer_of_std_mpsc(stage: &Stage) {
     let (tx, rx) = std::sync::mpsc::channel();
-    keep(stage, |ends| tx.send(ends).unwrap(), |()| rx.recv().unwrap());
+    keep(
+        stage,
+        |ends| tx.send(ends).unwrap(),
+        |()| rx.recv().unwrap(),
+    );
 }
 
 fn in_a_buffer_of_crossbeam(stage: &Stage) {
     let (tx, rx) = crossbeam_channel::bounded(3);
-    keep(stage, |ends| tx.send(ends).unwrap(), |()| rx.recv().unwrap());
+    keep(
+        stage,
+        |ends| tx.send(ends).unwrap(),
+        |()| rx.recv().unwrap(),
+    );
 }
 
 /// All Ps are busy, so it waits in a queue.
@@ -437,65 +398,6 @@ fn borrowed_by_a_thread_scope(stage: &Stage) {
     });
 }
 
-/// As a C library would keep its user's data.
-fn as_a_raw_pointer_in_a_foreign_structure(stage: &Stage) {
-    #[repr(C)]
-    struct Registration {
-        version: u32,
-        callback: extern "C" fn(*mut u8),
-        user_data: *mut u8,
-    }
-    extern "C" fn callback(user_data: *mut u8) {
-        // SAFETY: the box of `user_data`, once.
-        unsafe { Box::from_raw(user_data.cast::<Ends>()) }.serve();
-    }
-    let registration = Box::new(Registration {
-        version: 1,
-        callback,
-        user_data: Box::into_raw(Box::new(Ends::new(stage))).cast(),
-    });
-    a_while();
-    assert_eq!(registration.version, 1);
-    (registration.callback)(registration.user_data);
-}
-
-fn as_a_raw_arc(stage: &Stage) {
-    keep(
-        stage,
-        |ends| Arc::into_raw(Arc::new(ends)),
-        // SAFETY: the arc of the line above, once.
-        |kept| unsafe { Arc::into_inner(Arc::from_raw(kept)).unwrap() },
-    );
-}
-
-fn as_a_number(stage: &Stage) {
-    keep(
-        stage,
-        |ends| Box::new(Box::into_raw(Box::new(ends)).expose_provenance()),
-        // SAFETY: the box of the line above, once.
-        |kept| unsafe { *Box::from_raw(std::ptr::with_exposed_provenance_mut::<Ends>(*kept)) },
-    );
-}
-
-fn in_an_enum(stage: &Stage) {
-    enum State {
-        _Idle(u8),
-        Connected { _since: u16, ends: Ends },
-    }
-    keep(
-        stage,
-        |ends| Box::new(State::Connected { _since: 1, ends }),
-        |kept| match *kept {
-            State::Connected { ends, .. } => ends,
-            State::_Idle(_) => unreachable!(),
-        },
-    );
-}
-
-fn in_a_manually_dropped(stage: &Stage) {
-    keep(stage, ManuallyDrop::new, ManuallyDrop::into_inner);
-}
-
 fn in_a_lock(stage: &Stage) {
     let shared = Arc::new(runtime::sync::Mutex::new(Some(Ends::new(stage))));
     let shared2 = shared.clone();
@@ -510,67 +412,20 @@ fn in_a_lock(stage: &Stage) {
     });
 }
 
-fn in_a_timers_closure(stage: &Stage) {
-    let ends = Ends::new(stage);
-    let stage2 = stage.clone();
-    let mut ends = Some(ends);
-    let call = move || {
-        let ends = ends.take().unwrap();
-        stage2.go("serves", move || ends.serve());
-    };
-    std::mem::forget(runtime::time::after_func(Duration::from_millis(60), call));
-    a_while();
-    pause();
-}
-
-fn in_a_contexts_closure(stage: &Stage) {
-    let (ctx, cancel) = channels::Context::background().with_cancel();
-    let ends = Ends::new(stage);
-    let stage2 = stage.clone();
-    let _called = ctx.after_func(move || stage2.go("serves", move || ends.serve()));
-    a_while();
-    cancel.cancel();
-    pause();
-}
-
-/// It is on the stack of a goroutine of another runtime, whose threads are asleep.
-fn in_the_other_runtime(stage: &Stage) {
-    let (ends, present) = (Ends::new(stage), stage.enter("other runtime"));
-    std::thread::spawn(move || {
-        let _present = present;
-        let other = runtime::start(1);
-        let served = other.spawn(move || {
-            a_while();
-            ends.serve();
-        });
-        served.join().unwrap();
-    });
-}
-
-fn a_weak_handle_upgraded_later(stage: &Stage) {
-    let ends = Arc::new(Ends::new(stage));
-    let weak = Arc::downgrade(&ends);
-    stage.go("keeps", move || {
-        a_while();
-        pause();
-        drop(ends);
-    });
-    stage.go("serves", move || {
-        runtime::time::sleep(Duration::from_millis(40));
-        weak.upgrade().unwrap().serve();
-    });
-}
-
 /// Who made the clone has ended, and its stack is another's.
 fn cloned_by_one_that_ended(stage: &Stage) {
     let ends = Ends::new(stage);
     let made = stage.keep("clones", move || (ends.to.clone(), ends.from.clone(), ends));
     let (to, from, first) = made.join().unwrap();
     drop(first);
-    keep(stage, |other| (other, Ends { to, from }), |(other, kept)| {
-        other.serve();
-        kept
-    });
+    keep(
+        stage,
+        |other| (other, Ends { to, from }),
+        |(other, kept)| {
+            other.serve();
+            kept
+        },
+    );
 }
 
 /// From a goroutine to a thread to a goroutine, and so on: there is no moment at which it rests.

@@ -34,6 +34,8 @@ const TWINS: &[Twin] = twins![
     a_scope_that_borrows_the_sender,
     a_scope_that_borrows_what_a_child_waits_on,
     a_scope_that_is_cancelled,
+    a_scope_that_an_inner_scope_cancels,
+    a_boxed_job_that_borrows,
     gathered_one_by_one,
     a_kept_handle_that_cancels,
     a_timeout_around_a_hang,
@@ -68,9 +70,9 @@ fn two_that_join_each_other(stage: &Stage) {
 /// Kind: a circle of joins.
 fn three_that_join_each_other(stage: &Stage) {
     let chans = [(); 3].map(|()| bounded::<JoinHandle<()>>(0));
-    let handles = chans.clone().map(|(_, handles)| {
-        stage.keep("one", move || drop(handles.recv().unwrap().join()))
-    });
+    let handles = chans
+        .clone()
+        .map(|(_, handles)| stage.keep("one", move || drop(handles.recv().unwrap().join())));
     for (i, handle) in handles.into_iter().enumerate() {
         chans[(i + 1) % 3].0.send(handle).unwrap();
     }
@@ -324,6 +326,42 @@ fn a_scope_that_is_cancelled(stage: &Stage) {
     });
 }
 
+/// Who cancels is a child of another scope.
+fn a_scope_that_an_inner_scope_cancels(stage: &Stage) {
+    stage.go("parent", || {
+        runtime::scope(|outer| {
+            outer.spawn(hang);
+            runtime::scope(|inner| {
+                inner.spawn(|| {
+                    a_while();
+                    outer.cancel();
+                });
+            });
+        });
+    });
+}
+
+/// What a child borrows of its parent's frame, only the heap knows.
+fn a_boxed_job_that_borrows(stage: &Stage) {
+    let stage2 = stage.clone();
+    stage.go("parent", move || {
+        let ((tx, rx), (to_us, outbox)) = (bounded::<u32>(0), bounded::<u32>(0));
+        stage2.go("receiver", move || assert_eq!(rx.recv(), Ok(1)));
+        runtime::scope(|s| {
+            let job: Box<dyn FnOnce() + Send> = Box::new(|| {
+                tx.send(1).unwrap();
+                to_us.send(2).unwrap();
+            });
+            s.spawn(move || {
+                let jobs = vec![job];
+                a_while();
+                jobs.into_iter().for_each(|job| job());
+            });
+            assert_eq!(outbox.recv(), Ok(2));
+        });
+    });
+}
+
 /// A group whose members end one after the other.
 fn gathered_one_by_one(stage: &Stage) {
     let handles: Vec<_> = (1..5u64)
@@ -334,7 +372,9 @@ fn gathered_one_by_one(stage: &Stage) {
             })
         })
         .collect();
-    stage.go("gathers", move || assert_eq!(task::gather(handles).unwrap(), [1, 2, 3, 4]));
+    stage.go("gathers", move || {
+        assert_eq!(task::gather(handles).unwrap(), [1, 2, 3, 4])
+    });
 }
 
 /// It hangs until its handle is used.

@@ -20,7 +20,9 @@ mod counts;
 mod holders;
 mod joins;
 mod locks;
+mod memory;
 mod mixed;
+mod mixed_twins;
 mod order;
 mod phase;
 mod pools;
@@ -29,13 +31,14 @@ mod run;
 mod rw;
 mod selects;
 mod stage;
+mod world;
 
 use report::{Case, Table};
 use run::{MODES, Mode};
 use stage::Class;
 use std::process::ExitCode;
 
-static CLASSES: [&Class; 13] = [
+static CLASSES: [&Class; 14] = [
     &locks::CLASS,
     &order::CLASS,
     &rw::CLASS,
@@ -49,10 +52,11 @@ static CLASSES: [&Class; 13] = [
     &contexts::CLASS,
     &conditions::CLASS,
     &counts::CLASS,
+    &world::CLASS,
 ];
 
 /// Those that are there for their twins only.
-static MORE: [&Class; 1] = [&holders::CLASS];
+static MORE: [&Class; 2] = [&holders::CLASS, &memory::CLASS];
 
 fn classes() -> impl Iterator<Item = &'static Class> {
     CLASSES.into_iter().chain(MORE)
@@ -102,12 +106,20 @@ fn cases(filters: &[&str]) -> Vec<Case> {
     let procs: Option<Vec<usize>> = env("WEFT_CORPUS_PROCS")
         .map(|v| v.split(',').map(|n| n.parse().expect("numbers")).collect());
     let modes = env("WEFT_CORPUS_MODES");
-    let wanted = |mode: &str| modes.as_ref().is_none_or(|m| m.split(',').any(|m| m == mode));
+    let wanted = |mode: &str| {
+        modes
+            .as_ref()
+            .is_none_or(|m| m.split(',').any(|m| m == mode))
+    };
     let mut cases = Vec::new();
     let mut turn = 0;
     let mut add = |class: &'static Class, name: &'static str, twin: bool| {
         let all = filters.is_empty();
-        if !all && !filters.iter().any(|f| name.contains(f) || class.name.contains(f)) {
+        if !all
+            && !filters
+                .iter()
+                .any(|f| name.contains(f) || class.name.contains(f))
+        {
             return;
         }
         turn += 1;
@@ -116,7 +128,12 @@ fn cases(filters: &[&str]) -> Vec<Case> {
             if twin == matches!(mode, Mode::Quiet | Mode::Asked) && wanted(text) {
                 for &procs in procs.as_deref().unwrap_or(&own) {
                     for _ in 0..rounds {
-                        cases.push(Case { class, name, mode, procs });
+                        cases.push(Case {
+                            class,
+                            name,
+                            mode,
+                            procs,
+                        });
                     }
                 }
             }

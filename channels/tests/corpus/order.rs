@@ -85,7 +85,9 @@ fn ab_ba_in_one_structure(stage: &Stage) {
     let (state, all) = (Arc::<State>::default(), Meet::of(2));
     let (state2, all2) = (state.clone(), all.clone());
     stage.go("ab", move || crosswise(&state.leases, &all, &state.table));
-    stage.go("ba", move || crosswise(&state2.table, &all2, &state2.leases));
+    stage.go("ba", move || {
+        crosswise(&state2.table, &all2, &state2.leases)
+    });
 }
 
 /// Kind: AB-BC-CA.
@@ -267,6 +269,9 @@ fn a_circle_with_one_in_a_hurry(stage: &Stage) {
     stage.go("in a hurry", move || {
         let _mine = mine.lock();
         all.arrive();
-        assert!(next.lock_timeout(std::time::Duration::from_millis(60)).is_err());
+        assert!(
+            next.lock_timeout(std::time::Duration::from_millis(60))
+                .is_err()
+        );
     });
 }

@@ -309,7 +309,9 @@ fn a_value_that_comes_by_way_of_others(stage: &Stage) {
     for _ in 0..8 {
         let (next, from) = bounded(0);
         let before = std::mem::replace(&mut rx, from);
-        stage.go("link", move || next.send(before.recv().unwrap() + 1).unwrap());
+        stage.go("link", move || {
+            next.send(before.recv().unwrap() + 1).unwrap()
+        });
     }
     stage.go("last", move || assert_eq!(rx.recv(), Ok(8)));
     stage.go("first", move || {
@@ -368,7 +370,9 @@ fn ping_and_pong(stage: &Stage) {
             from_b.recv().unwrap();
         }
     });
-    stage.go("pong", move || from_a.iter().for_each(|n| to_a.send(n).unwrap()));
+    stage.go("pong", move || {
+        from_a.iter().for_each(|n| to_a.send(n).unwrap())
+    });
 }
 
 /// The sender is a goroutine that has not run yet: others keep all Ps.

@@ -48,8 +48,12 @@ fn a_feedback_loop_of_full_queues(stage: &Stage) {
             forward.send(n).unwrap();
         }
     });
-    stage.go("stage", move || b.iter().for_each(|n| back.send(n).unwrap()));
-    stage.go("feeder", move || (0..64).for_each(|n| feed.send(n).unwrap()));
+    stage.go("stage", move || {
+        b.iter().for_each(|n| back.send(n).unwrap())
+    });
+    stage.go("feeder", move || {
+        (0..64).for_each(|n| feed.send(n).unwrap())
+    });
 }
 
 /// Kind: workers whose jobs make jobs.
@@ -363,8 +367,12 @@ fn a_pool_that_drains(stage: &Stage) {
         });
     }
     drop((inbox, results));
-    stage.go("collector", move || assert_eq!(all.iter().sum::<u32>(), 240));
-    stage.go("feeder", move || (0..16).for_each(|n| jobs.send(n).unwrap()));
+    stage.go("collector", move || {
+        assert_eq!(all.iter().sum::<u32>(), 240)
+    });
+    stage.go("feeder", move || {
+        (0..16).for_each(|n| jobs.send(n).unwrap())
+    });
 }
 
 /// One of those who are fed sleeps; the others wait for it.

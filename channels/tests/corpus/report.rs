@@ -34,7 +34,12 @@ impl Case {
 
     fn title(&self) -> String {
         let Case { name, procs, .. } = self;
-        format!("{} {name} ({} Ps, {})", self.class.name, procs, self.mode_name())
+        format!(
+            "{} {name} ({} Ps, {})",
+            self.class.name,
+            procs,
+            self.mode_name()
+        )
     }
 }
 
@@ -64,7 +69,8 @@ struct Row {
 pub fn run(cases: &[Case]) -> Table {
     let next = AtomicUsize::new(0);
     let outcomes: Mutex<Vec<(usize, Outcome)>> = Mutex::default();
-    let workers = std::thread::available_parallelism().map_or(2, |n| n.get().min(8));
+    // They sleep most of the time.
+    let workers = std::thread::available_parallelism().map_or(4, |n| 3 * n.get().min(8));
     std::thread::scope(|s| {
         for _ in 0..workers {
             s.spawn(|| {
@@ -95,7 +101,12 @@ pub fn run(cases: &[Case]) -> Table {
     for (i, outcome) in outcomes {
         let case = &cases[i];
         if outcome.found < outcome.of && std::env::var_os("WEFT_CORPUS_VERBOSE").is_some() {
-            println!("missed {}: {} of {}", case.title(), outcome.found, outcome.of);
+            println!(
+                "missed {}: {} of {}",
+                case.title(),
+                outcome.found,
+                outcome.of
+            );
         }
         table.wrong.extend(outcome.wrong);
         let column = match case.mode {
@@ -107,7 +118,10 @@ pub fn run(cases: &[Case]) -> Table {
                 continue;
             }
         };
-        let row = table.rows.iter_mut().find(|r| std::ptr::eq(r.class, case.class));
+        let row = table
+            .rows
+            .iter_mut()
+            .find(|r| std::ptr::eq(r.class, case.class));
         let count = &mut row.expect("a class with bugs has a row").counts[column];
         count.0 += outcome.found;
         count.1 += outcome.of;
@@ -162,7 +176,9 @@ fn look(case: &Case) -> Outcome {
         wrong(format!("{FALSE}of a deadlock:\n{stderr}"));
     } else if !ended || !status.is_some_and(|s| s.success()) || panics > 0 {
         let took = start.elapsed();
-        wrong(format!("it ended with {status:?} after {took:?}:\n{stdout}\n{stderr}"));
+        wrong(format!(
+            "it ended with {status:?} after {took:?}:\n{stdout}\n{stderr}"
+        ));
     }
     outcome
 }
@@ -194,7 +210,12 @@ fn missing(bug: &Bug, report: &str) -> Vec<&'static str> {
 fn spawn(case: &Case) -> (Option<ExitStatus>, String, String) {
     let exe = std::env::current_exe().expect("this program");
     let mut child = Command::new(exe)
-        .args(["--child", case.mode_name(), case.name, &case.procs.to_string()])
+        .args([
+            "--child",
+            case.mode_name(),
+            case.name,
+            &case.procs.to_string(),
+        ])
         .env("RUST_BACKTRACE", "0")
         .env_remove("RUNTIME_PROCS")
         .stdin(Stdio::null())
@@ -268,13 +289,20 @@ impl Table {
             let lost: usize = row.class.bugs.iter().map(|b| b.lost.len()).sum();
             // Several rounds count several times.
             let floors = [
-                ("everybody hangs", whole, row.class.whole, row.class.bugs.len()),
+                (
+                    "everybody hangs",
+                    whole,
+                    row.class.whole,
+                    row.class.bugs.len(),
+                ),
                 ("beside others", partial, row.class.partial, lost),
             ];
             for (what, (found, of), floor, once) in floors {
                 if found * once < floor * of {
                     let name = row.class.name;
-                    bad.push(format!("{name}, {what}: {found} of {of}, not {floor} of {once}"));
+                    bad.push(format!(
+                        "{name}, {what}: {found} of {of}, not {floor} of {once}"
+                    ));
                 }
             }
         }

@@ -85,11 +85,7 @@ fn all_arms_are_dead(stage: &Stage) {
 
 /// GoBench GOKER cockroach#2448, kind "Channel": each of the two sends, and neither receives meanwhile.
 fn two_selects_that_wait_for_each_other(stage: &Stage) {
-    let (events, callbacks, stop) = (
-        Chan::<u32>::new(0),
-        Chan::<u32>::new(0),
-        Chan::<()>::new(0),
-    );
+    let (events, callbacks, stop) = (Chan::<u32>::new(0), Chan::<u32>::new(0), Chan::<()>::new(0));
     let (events2, callbacks2, stop2) = (events.clone(), callbacks.clone(), stop.clone());
     stage.go("raft", move || {
         for n in 0..2 {
@@ -122,11 +118,8 @@ fn sends_and_receives_of_itself(stage: &Stage) {
 
 /// Kind: a missing case: the outer select knows of the stop, the wait in its arm does not.
 fn a_nested_wait_without_the_stop(stage: &Stage) {
-    let (jobs, results, (stop, stopped)) = (
-        Chan::<u32>::new(0),
-        Chan::<u32>::new(0),
-        bounded::<()>(1),
-    );
+    let (jobs, results, (stop, stopped)) =
+        (Chan::<u32>::new(0), Chan::<u32>::new(0), bounded::<()>(1));
     let inbox = jobs.clone();
     stage.go("worker", move || {
         loop {

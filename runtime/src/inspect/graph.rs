@@ -382,12 +382,15 @@ impl Graph {
                     roots.scan_stack(node.stack, |word| self.reach_from_stack(word));
                 }
             }
+            let mut all_stay = true;
             for i in 0..self.nodes.len() {
                 if self.nodes[i].lost && self.could_go_on(&self.nodes[i]) {
+                    // Its stack may have been looked through before: there is no work, and yet a change.
+                    all_stay = false;
                     self.goes_on(i as u32);
                 }
             }
-            if self.work.is_empty() {
+            if all_stay {
                 return Ok(());
             }
         }

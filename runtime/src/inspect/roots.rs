@@ -1,5 +1,5 @@
-//! All memory that code of the user's could look at: the writable mappings of the process, but for what
-//! the caller leaves out, and pages that were never touched.
+//! All memory that code of the user's could look at: the writable mappings of the process, and those that were
+//! writable once, but for what the caller leaves out, and pages that were never touched.
 
 use super::arena::MapVec;
 use super::memory::read;
@@ -182,7 +182,8 @@ impl Roots {
         }
     }
 
-    /// The next mapping that is readable and writable.
+    /// The next mapping that is readable and writable; or only readable, and not of a file: it was writable
+    /// when somebody wrote to it.
     fn next_mapping(&self, at: &mut usize) -> Option<Span> {
         loop {
             let rest = &self.maps[*at..];
@@ -193,7 +194,13 @@ impl Roots {
             let (start, line) = hex(line)?;
             let (end, line) = hex(line.strip_prefix(b"-")?)?;
             let mode = line.strip_prefix(b" ")?;
-            if mode.starts_with(b"rw") && !line.ends_with(b"[vvar]") {
+            let special = [&b"[vvar]"[..], b"[vvar_vclock]", b"[vsyscall]", b"[vdso]"];
+            if special.iter().any(|s| line.ends_with(s)) {
+                continue;
+            }
+            // The last but one: the number of the file, followed by its name or nothing.
+            let anonymous = || mode.split(|&b| b == b' ').nth(3) == Some(b"0");
+            if mode.starts_with(b"rw") || mode.starts_with(b"r") && anonymous() {
                 return Some(span(start, end));
             }
         }

@@ -157,7 +157,13 @@ fn is_asleep(g: &G) -> bool {
             WaitReason::Select => {
                 // SAFETY: its runtime does not end while its monitor runs.
                 let wait = unsafe { look(g, false) }.and_then(|p| p.wait);
-                wait.is_some_and(|w| w.on.iter().all(|o| o.reason != WaitReason::Timer))
+                wait.is_some_and(|mut w| {
+                    let asleep = w.on.iter().all(|o| o.reason != WaitReason::Timer);
+                    // In freed memory, a search for leaks would take them for the user's.
+                    w.on.iter_mut().for_each(|o| o.address = 0);
+                    std::hint::black_box(&mut w);
+                    asleep
+                })
             }
             _ => true,
         }

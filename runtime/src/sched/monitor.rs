@@ -80,6 +80,8 @@ impl Sched {
         let mut idle_since: Option<Instant> = None;
         // How long all Ps must be idle before it is asked whether this is for ever.
         let mut next_check = deadlock::AFTER;
+        // `picks`, when all Ps were last seen idle.
+        let mut picked = self.picks();
         let mut last_scavenge = Instant::now();
         let mut last_trace = Instant::now();
         let mut hogs = self.config.hog.map(Hogs::new);
@@ -110,6 +112,13 @@ impl Sched {
             }
             let npidle = self.idle.npidle() as usize;
             if npidle == self.ps.len() && !self.any_work_anywhere() {
+                // A P may have been busy between two looks.
+                let now_picked = self.picks();
+                if now_picked != picked {
+                    picked = now_picked;
+                    idle_since = None;
+                    next_check = deadlock::AFTER;
+                }
                 let since = *idle_since.get_or_insert_with(Instant::now);
                 if since.elapsed() >= next_check {
                     next_check = match self.check_deadlock() {
@@ -171,6 +180,13 @@ impl Sched {
         // Unless somebody has just become busy, and wakes it.
         let mut state = self.lock.lock();
         std::mem::replace(&mut state.monitor_waits, false)
+    }
+
+    /// How often a P has picked a goroutine, modulo 2^32.
+    fn picks(&self) -> u32 {
+        // Relaxed: a P that is idle was published as such after its last pick.
+        let ticks = self.ps.iter().map(|p| p.schedtick.load(Ordering::Relaxed));
+        ticks.fold(0, u32::wrapping_add)
     }
 
     /// One look at all Ps. Whether there was anything to do.
