@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Odd while others shall wait.
 static EPOCH: AtomicU32 = AtomicU32::new(0);
+/// The thread that shall stop, by its id; 0: all. Written before `EPOCH` becomes odd.
+static WHO: AtomicU32 = AtomicU32::new(0);
 /// Threads that wait in the handler.
 static WAITING: AtomicU32 = AtomicU32::new(0);
 /// The pc, sp and bp of the last thread to stop; for those who stop one only.
@@ -35,7 +37,12 @@ static TURN: Mutex<()> = Mutex::new(());
 
 extern "C" fn on_stop(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let epoch = EPOCH.load(Ordering::SeqCst);
-    if epoch.is_multiple_of(2) {
+    // Relaxed: ordered by EPOCH.
+    let who = WHO.load(Ordering::Relaxed);
+    // SAFETY: no preconditions.
+    let me = unsafe { libc::gettid() } as u32;
+    // A signal of an earlier stop, which this thread has blocked until now, is not for this one.
+    if epoch.is_multiple_of(2) || (who != 0 && who != me) {
         forward(signal, info, context);
         return;
     }
@@ -142,13 +149,15 @@ impl Drop for Stop {
 }
 
 /// Waits until those of the last stop have gone on, and begins a new one.
-fn begin(since: Instant) -> Option<Stop> {
+fn begin(who: u32, since: Instant) -> Option<Stop> {
     while WAITING.load(Ordering::SeqCst) > 0 {
         if since.elapsed() > PATIENCE {
             return None;
         }
         std::thread::yield_now();
     }
+    // Relaxed: ordered by EPOCH.
+    WHO.store(who, Ordering::Relaxed);
     EPOCH.fetch_add(1, Ordering::SeqCst);
     Some(Stop)
 }
@@ -162,7 +171,7 @@ pub(crate) fn with_stopped<T>(tid: u32, f: impl FnOnce([usize; 3]) -> T) -> Opti
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     install();
     let since = Instant::now();
-    let stop = begin(since)?;
+    let stop = begin(tid, since)?;
     // SAFETY: a signal with a handler.
     let told = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, SIGNAL) } == 0;
     while told && since.elapsed() < PATIENCE {
@@ -191,7 +200,7 @@ pub(crate) fn with_others_stopped<T>(f: impl FnOnce() -> T) -> Option<T> {
     let mut told = MapVec::<i32>::new()?;
     let mut tasks = Tasks::open()?;
     let since = Instant::now();
-    let stop = begin(since)?;
+    let stop = begin(0, since)?;
     loop {
         // Until a look at all threads finds none that was not told: who is stopped makes none.
         let mut new = false;

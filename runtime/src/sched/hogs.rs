@@ -3,10 +3,13 @@
 //! A goroutine that keeps its thread stalls nobody, since its P is taken away; but it takes a thread,
 //! and a cancel or a shutdown waits for it. The monitor asks each M that runs one to yield at its next
 //! entry into the runtime; a request that is still not met when the limit has passed is a hog's. Its thread
-//! is stopped by a signal for as long as its stack is copied.
+//! is stopped by a signal for as long as its stack is copied. The names of its functions are looked up elsewhere
+//! (`trace/report.rs`): the monitor has other things to see to.
 
 use super::Sched;
 use crate::atomics::Ordering;
+use crate::atomics::atomic::fence;
+use crate::fiber;
 use crate::g::status::Status;
 use crate::inspect::goroutine::{MAX_STACK, StackPicture};
 use crate::inspect::memory::read;
@@ -14,7 +17,7 @@ use crate::inspect::stop::with_stopped;
 use crate::inspect::symbols::Symbols;
 use crate::inspect::unwind::Unwinder;
 use crate::m::M;
-use crate::{fiber, trace::dump::frames_text};
+use crate::trace::{dump::frames_text, report};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -69,8 +72,8 @@ impl Sched {
             match known {
                 Some((before, since, told)) if before == id && m.handshake.is_wanted() => {
                     if !told && since.elapsed() >= hogs.limit && !m.handshake.inside() {
-                        self.tell_hog(m, since.elapsed());
-                        hogs.seen.insert(m.id, (id, since, true));
+                        let told = self.tell_hog(m, id, since.elapsed());
+                        hogs.seen.insert(m.id, (id, since, told));
                     }
                 }
                 _ => {
@@ -81,43 +84,55 @@ impl Sched {
         }
     }
 
-    fn tell_hog(&self, m: &M, time: Duration) {
+    /// Has it reported; false if it has come back just now, or too many reports wait.
+    fn tell_hog(&self, m: &M, id: u64, time: Duration) -> bool {
         let tid = m.tid.load(Ordering::Relaxed);
         let mut words = Vec::with_capacity(MAX_STACK / size_of::<usize>());
         fiber::prepare_to_look();
-        let found = with_stopped(tid, |[pc, sp, bp]| {
+        let stopped = with_stopped(tid, |[pc, sp, bp]| {
             // SAFETY: as above; it does not change now.
             let g = unsafe { m.curg.load(Ordering::Relaxed).as_ref()? };
             let (limit, top) = fiber::bounds(g.fiber_word(), read)?;
-            if m.handshake.inside() || sp < limit || sp >= top {
+            if m.handshake.inside() || g.id().as_u64() != id || sp < limit || sp >= top {
                 return None;
             }
             words.resize(((top - sp) / size_of::<usize>()).min(words.capacity()), 0);
             let found = read(sp, &mut words);
-            found.then_some((g.id(), pc, sp, bp, limit, top))
+            found.then_some((pc, sp, bp, limit, top))
         });
-        let Some((id, pc, sp, bp, limit, top)) = found.flatten() else {
-            return; // it has come back just now
+        let stack = match stopped {
+            Some(None) => return false,
+            Some(Some((pc, sp, bp, limit, top))) => Some(StackPicture {
+                pc,
+                sp,
+                bp,
+                words,
+                limit,
+                top,
+            }),
+            None => None, // the program's threads do not take the signal
         };
-        // SAFETY: a G; what is written is of the goroutine that it is now.
+        // SAFETY: a G; what is copied is of the goroutine that it is now.
         let g = unsafe { m.curg.load(Ordering::Relaxed).as_ref() };
-        let name = g.filter(|g| g.id() == id).and_then(|g| g.tag.copy().0);
-        let name = name.map_or(String::new(), |name| format!(" {name:?}"));
-        let frames = Unwinder::new().frames(&StackPicture {
-            pc,
-            sp,
-            bp,
-            words,
-            limit,
-            top,
+        let name = g.and_then(|g| g.tag.copy().0).filter(|_| {
+            fence(Ordering::Acquire); // the copy comes before
+            g.is_some_and(|g| g.id().as_u64() == id)
         });
-        let symbols = Symbols::default().of_goroutine(&frames);
-        eprintln!(
-            "weft: goroutine {id}{name} has kept its thread (m{}) for {} ms without a call into the \
-             runtime:\n{}",
-            m.id,
-            time.as_millis(),
-            frames_text(&symbols)
-        );
+        let name = name.map_or(String::new(), |name| format!(" {name:?}"));
+        let m = m.id;
+        let taken = report::later(move || {
+            let stack = match stack {
+                Some(stack) => {
+                    frames_text(&Symbols::default().of_goroutine(&Unwinder::new().frames(&stack)))
+                }
+                None => "\tits thread did not stop; stack unavailable\n".to_owned(),
+            };
+            format!(
+                "weft: goroutine {id}{name} has kept its thread (m{m}) for {} ms without a call into \
+                 the runtime:\n{stack}\n",
+                time.as_millis()
+            )
+        });
+        taken == report::Taken::Yes
     }
 }

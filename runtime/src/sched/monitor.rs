@@ -98,7 +98,7 @@ impl Sched {
                 && last_trace.elapsed() >= every
             {
                 last_trace = Instant::now();
-                eprint!("{}", self.schedtrace(self.config.scheddetail));
+                crate::trace::report::write(&self.schedtrace(self.config.scheddetail));
             }
             if let Some(hogs) = &mut hogs {
                 self.watch_hogs(hogs);

@@ -121,6 +121,8 @@ fn goroutine(out: &mut Json, g: &DumpedGoroutine) {
         out.array(&g.objects, object);
         out.key("stack");
         out.array(g.frames.iter(), frame);
+        out.key("stack_elided");
+        out.value(g.more);
         out.key("created_by");
         out.optional(g.parent);
         out.key("created_at");

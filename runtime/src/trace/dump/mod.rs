@@ -11,7 +11,7 @@ use crate::g::GoroutineId;
 use crate::g::status::{Status, WaitReason};
 use crate::inspect::goroutine::{ObjectPicture, Picture, Value};
 use crate::inspect::symbols::{Symbol, Symbols};
-use crate::inspect::unwind::Unwinder;
+use crate::inspect::unwind::{MAX_FRAMES, Unwinder};
 use crate::timer::{self, Nanos};
 use std::collections::HashMap;
 use std::panic::Location;
@@ -80,6 +80,8 @@ pub struct DumpedGoroutine {
     locked: bool,
     objects: Vec<ObjectPicture>,
     frames: Arc<[Symbol]>,
+    /// There are more frames than are kept.
+    more: bool,
     parent: Option<GoroutineId>,
     site: &'static Location<'static>,
 }
@@ -126,7 +128,8 @@ impl DumpedGoroutine {
         self.state
     }
 
-    /// For how long it had been waiting, to within 10 ms; zero if it did not wait.
+    /// For how long it had been waiting, to within 10 ms; zero if it did not wait, or if this machine's stacks
+    /// cannot be looked at.
     pub fn waited(&self) -> Duration {
         self.waited
     }
@@ -136,8 +139,8 @@ impl DumpedGoroutine {
         self.objects.iter().map(|o| o.address)
     }
 
-    /// Its stack, the innermost function first, without the runtime's own. Empty if it was not parked, has
-    /// not run yet, or if stacks were not asked for.
+    /// Its stack, the innermost function first, without the runtime's own; the 128 innermost calls. Empty if it
+    /// was not parked, or if stacks were not asked for.
     pub fn frames(&self) -> impl Iterator<Item = DumpedFrame<'_>> {
         self.frames.iter().map(DumpedFrame)
     }
@@ -156,7 +159,8 @@ impl DumpedGoroutine {
 /// Makes a dump of pictures, one after the other.
 pub(crate) struct Dumper {
     dump: Dump,
-    unwinder: Unwinder,
+    /// Made for the first stack.
+    unwinder: Option<Unwinder>,
     symbols: Symbols,
     now: Nanos,
 }
@@ -169,15 +173,21 @@ impl Dumper {
                 goroutines: Vec::new(),
                 waiting: HashMap::new(),
             },
-            unwinder: Unwinder::new(),
+            unwinder: None,
             symbols: Symbols::default(),
             now: timer::now(),
         }
     }
 
     pub(crate) fn add(&mut self, picture: Picture) {
+        let mut more = false;
         let frames = match &picture.stack {
-            Some(stack) => self.symbols.of_goroutine(&self.unwinder.frames(stack)),
+            Some(stack) => {
+                let unwinder = self.unwinder.get_or_insert_with(Unwinder::new);
+                let frames = unwinder.frames(stack);
+                more = frames.len() == MAX_FRAMES;
+                self.symbols.of_goroutine(&frames)
+            }
             None => Arc::new([]),
         };
         let id = GoroutineId(picture.id);
@@ -191,7 +201,8 @@ impl Dumper {
         };
         let (waited, bounded, objects) = match picture.wait {
             Some(wait) => {
-                let waited = Duration::from_nanos(self.now.saturating_sub(wait.since));
+                let waited = wait.since.map(|since| self.now.saturating_sub(since));
+                let waited = Duration::from_nanos(waited.unwrap_or(0));
                 (waited, wait.bounded, wait.on)
             }
             None => (Duration::ZERO, false, Vec::new()),
@@ -223,6 +234,7 @@ impl Dumper {
             locked: picture.locked_m.is_some(),
             objects,
             frames,
+            more,
             parent: (picture.parent != 0).then_some(GoroutineId(picture.parent)),
             site: picture.site,
         });
@@ -250,7 +262,7 @@ impl Dump {
     /// with `id`, `name`, `labels`, `state` (`runnable`, `running`, `blocked`, `waiting`), `reason`,
     /// `waited_ns`, `bounded` (it has a deadline), `m`, `locked_to_thread`, `waits_on` (objects with
     /// `reason`, `kind`, `address` and what is known of them), `stack` (frames with `function`, `file`,
-    /// `line`, `address`), `created_by` and `created_at`. What is not known is `null`.
+    /// `line`, `address`), `stack_elided` (there are more), `created_by` and `created_at`. What is not known is `null`.
     pub fn to_json(&self) -> String {
         json::render(self)
     }
