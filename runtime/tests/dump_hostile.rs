@@ -3,7 +3,7 @@
 
 mod support;
 
-use channels::Receiver;
+use channels::{Receiver, bounded};
 use runtime::signal::{Signal, Signals};
 use runtime::{Builder, GoroutineState, go};
 use std::io::{BufRead, BufReader, Read};
@@ -17,6 +17,8 @@ fn raise(signal: Signal) {
     // SAFETY: to this very process.
     unsafe { libc::kill(libc::getpid(), signal.as_raw()) };
 }
+
+fn ignore<T>(_: T) {}
 
 fn spin(time: Duration) -> u64 {
     let begin = Instant::now();
@@ -171,16 +173,24 @@ fn child_dumps_on_a_small_stack() {
         .stack_size(runtime::MIN_STACK_SIZE)
         .build()
         .unwrap();
+    let (tx, rx) = bounded::<u32>(0);
+    let other = rt.spawn(move || ignore(rx.recv()));
+    assert!(eventually(|| rt
+        .dump_without_stacks()
+        .goroutines()
+        .any(waits)));
     let text = rt.run(|| {
-        drop(go!(name = "other", || {
-            let _ = Receiver::<u32>::nil().recv();
-        }));
-        runtime::yield_now();
         let dump = runtime::dump();
         let _ = (dump.to_json(), dump.grouped().to_string());
         dump.to_string()
     });
     println!("{text}");
+    drop(tx); // it ends without being unwound, which takes more stack than this
+    other.join().unwrap();
+}
+
+fn waits(g: &runtime::DumpedGoroutine) -> bool {
+    matches!(g.state(), GoroutineState::Waiting(_))
 }
 
 #[test]
@@ -188,7 +198,8 @@ fn a_small_stack_is_enough_to_ask() {
     let out = child("child_dumps_on_a_small_stack", &[], LIMIT);
     assert!(out.status.success(), "{}", out.stderr);
     assert!(
-        out.stdout.contains("\"other\" [chan receive (nil chan)]"),
+        out.stdout.contains("[chan receive]:\n    on chan 0x")
+            && out.stdout.contains("child_dumps"),
         "{}",
         out.stdout
     );
@@ -207,7 +218,7 @@ fn child_has_many_hogs() {
         .unwrap();
     rt.run(|| {
         for _ in 0..4 {
-            go!(|| spin(Duration::from_millis(350))).join().unwrap();
+            go!(|| spin(Duration::from_millis(1000))).join().unwrap();
         }
     });
 }
@@ -333,11 +344,11 @@ fn child_sleeps_soundly() {
             .unwrap()
     });
     for rt in &runtimes {
-        drop(rt.spawn(|| drop(Receiver::<u32>::nil().recv())));
+        drop(rt.spawn(|| ignore(Receiver::<u32>::nil().recv())));
     }
     std::thread::sleep(Duration::from_millis(1600));
     raise(Signal::QUIT);
-    std::thread::sleep(Duration::from_millis(100));
+    std::thread::sleep(Duration::from_millis(1500));
     drop(runtimes); // waits for what was asked for
 }
 
@@ -368,12 +379,10 @@ fn a_deep_stack_is_cut_and_odd_labels_are_quoted() {
                 runtime::label("a \"key]:\n", "b\n\nc");
                 dig(300)
             });
-            let waits = |g: &runtime::DumpedGoroutine| {
-                g.id() == deep.id() && matches!(g.state(), GoroutineState::Waiting(_))
-            };
+            let deep_waits = |g: &runtime::DumpedGoroutine| g.id() == deep.id() && waits(g);
             assert!(eventually(|| {
                 runtime::yield_now();
-                runtime::dump_without_stacks().goroutines().any(waits)
+                runtime::dump_without_stacks().goroutines().any(deep_waits)
             }));
             let text = runtime::dump().to_string();
             assert!(

@@ -82,10 +82,10 @@ fn child_is_stuck() {
     let rt = runtime::start(2);
     rt.run(|| {
         let hogs: Vec<_> = (0..2)
-            .map(|_| go!(name = "hog", || spin(Duration::from_millis(900))))
+            .map(|_| go!(name = "hog", || spin(Duration::from_millis(2000))))
             .collect();
         drop(go!(name = "blocked", || std::thread::sleep(
-            Duration::from_millis(900)
+            Duration::from_millis(2000)
         )));
         std::thread::spawn(|| {
             std::thread::sleep(Duration::from_millis(300));
@@ -128,7 +128,7 @@ fn a_stuck_program_dumps_by_its_environment() {
 
 #[inline(never)]
 fn burn_the_thread() -> u64 {
-    spin(Duration::from_millis(600)) + 1
+    spin(Duration::from_millis(1500)) + 1
 }
 
 #[test]
@@ -141,13 +141,13 @@ fn child_hogs() {
         let hog = go!(name = "burner", || std::hint::black_box(burn_the_thread()));
         // These do not keep their threads, or say that they will.
         let polite = go!(name = "polite", || {
-            for _ in 0..60 {
+            for _ in 0..150 {
                 spin(Duration::from_millis(10));
                 runtime::yield_now();
             }
         });
         let honest = go!(name = "honest", || runtime::blocking(|| {
-            std::thread::sleep(Duration::from_millis(600));
+            std::thread::sleep(Duration::from_millis(1500));
         }));
         let _ = (hog.join(), polite.join(), honest.join());
         // A second time is told again.
@@ -157,7 +157,7 @@ fn child_hogs() {
 
 #[test]
 fn a_hog_is_told_once_each_time_with_its_stack() {
-    let out = child("child_hogs", &[("RUNTIME_DEBUG", "hog=200ms")], LIMIT);
+    let out = child("child_hogs", &[("RUNTIME_DEBUG", "hog=400ms")], LIMIT);
     assert!(out.status.success(), "{}", out.stderr);
     assert_eq!(
         out.stderr.matches("\"burner\" has kept its thread").count(),

@@ -44,6 +44,8 @@ fn parse(text: &str) -> Vec<Parsed> {
             if let Some(object) = line.strip_prefix("    on ") {
                 assert!(parsed.frames.is_empty() && function.is_none(), "{block}");
                 parsed.objects.push(object.to_owned());
+            } else if line.starts_with("\tgoroutine running") {
+                assert!(parsed.state.contains(" on m"), "{block}");
             } else if let Some(place) = line.strip_prefix('\t') {
                 parsed
                     .frames

@@ -28,8 +28,17 @@ const LOOKS: u32 = 4;
 pub(super) struct Hogs {
     limit: Duration,
     last: Instant,
-    /// By the M's number: the goroutine that it runs, since when, and whether it was told.
-    seen: HashMap<u32, (u64, Instant, bool)>,
+    /// By the M's number.
+    seen: HashMap<u32, Seen>,
+}
+
+/// An M that runs a goroutine and was asked to yield.
+struct Seen {
+    g: u64,
+    /// Requests that it had met then: see [`Handshake::met`](crate::m::retake::Handshake::met).
+    met: u32,
+    since: Instant,
+    told: bool,
 }
 
 impl Hogs {
@@ -68,17 +77,27 @@ impl Sched {
                 continue;
             };
             let id = g.id().as_u64();
-            let known = hogs.seen.get(&m.id).copied();
-            match known {
-                Some((before, since, told)) if before == id && m.handshake.is_wanted() => {
-                    if !told && since.elapsed() >= hogs.limit && !m.handshake.inside() {
-                        let told = self.tell_hog(m, id, since.elapsed());
-                        hogs.seen.insert(m.id, (id, since, told));
+            let met = m.handshake.met();
+            match hogs.seen.get_mut(&m.id) {
+                Some(seen) if seen.g == id && seen.met == met => {
+                    let time = seen.since.elapsed();
+                    if !seen.told && time >= hogs.limit && !m.handshake.inside() {
+                        seen.told = self.tell_hog(m, id, time);
                     }
                 }
                 _ => {
                     m.handshake.request();
-                    hogs.seen.insert(m.id, (id, Instant::now(), false));
+                    let (since, told) = (Instant::now(), false);
+                    let g = id;
+                    hogs.seen.insert(
+                        m.id,
+                        Seen {
+                            g,
+                            met,
+                            since,
+                            told,
+                        },
+                    );
                 }
             }
         }

@@ -43,7 +43,7 @@ impl Sched {
     }
 
     fn dump_here(&self, stacks: bool) -> Dump {
-        let mut dumper = Dumper::new(&self.config.name);
+        let mut dumper = Dumper::new(&self.config.name, stacks);
         // SAFETY: the caller keeps the runtime.
         unsafe {
             for_each(ptr::from_ref(self).cast(), |g| {

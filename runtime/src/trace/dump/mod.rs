@@ -156,40 +156,39 @@ impl DumpedGoroutine {
     }
 }
 
-/// Makes a dump of pictures, one after the other.
+/// Makes a dump of pictures, one after the other. Names of functions are looked up at the end: that may take
+/// a second at first, in which those would go on who are not looked at yet.
 pub(crate) struct Dumper {
     dump: Dump,
-    /// Made for the first stack.
     unwinder: Option<Unwinder>,
-    symbols: Symbols,
+    /// The stacks that were seen, each once, and which of them each goroutine has.
+    stacks: HashMap<Vec<usize>, usize>,
+    stack_of: Vec<Option<usize>>,
     now: Nanos,
 }
 
 impl Dumper {
-    pub(crate) fn new(runtime: &str) -> Dumper {
+    pub(crate) fn new(runtime: &str, stacks: bool) -> Dumper {
         Dumper {
             dump: Dump {
                 runtime: runtime.to_owned(),
                 goroutines: Vec::new(),
                 waiting: HashMap::new(),
             },
-            unwinder: None,
-            symbols: Symbols::default(),
+            unwinder: stacks.then(Unwinder::new),
+            stacks: HashMap::new(),
+            stack_of: Vec::new(),
             now: timer::now(),
         }
     }
 
     pub(crate) fn add(&mut self, picture: Picture) {
-        let mut more = false;
-        let frames = match &picture.stack {
-            Some(stack) => {
-                let unwinder = self.unwinder.get_or_insert_with(Unwinder::new);
-                let frames = unwinder.frames(stack);
-                more = frames.len() == MAX_FRAMES;
-                self.symbols.of_goroutine(&frames)
-            }
-            None => Arc::new([]),
-        };
+        let unwound = self.unwinder.as_mut().zip(picture.stack.as_ref());
+        let frames = unwound.map(|(unwinder, stack)| unwinder.frames(stack));
+        let more = frames.as_ref().is_some_and(|f| f.len() == MAX_FRAMES);
+        let next = self.stacks.len();
+        let stack = frames.map(|frames| *self.stacks.entry(frames).or_insert(next));
+        self.stack_of.push(stack);
         let id = GoroutineId(picture.id);
         let state = match picture.status {
             Status::Waiting => GoroutineState::Waiting(
@@ -233,7 +232,7 @@ impl Dumper {
             bounded,
             locked: picture.locked_m.is_some(),
             objects,
-            frames,
+            frames: Arc::new([]), // see `finish`
             more,
             parent: (picture.parent != 0).then_some(GoroutineId(picture.parent)),
             site: picture.site,
@@ -241,6 +240,16 @@ impl Dumper {
     }
 
     pub(crate) fn finish(mut self) -> Dump {
+        let mut symbols = Symbols::default();
+        let mut named = vec![Arc::default(); self.stacks.len()];
+        for (frames, at) in &self.stacks {
+            named[*at] = symbols.of_goroutine(frames);
+        }
+        for (g, stack) in self.dump.goroutines.iter_mut().zip(&self.stack_of) {
+            if let Some(at) = stack {
+                g.frames = Arc::clone(&named[*at]);
+            }
+        }
         self.dump.goroutines.sort_unstable_by_key(|g| g.id);
         self.dump
     }
