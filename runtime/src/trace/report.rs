@@ -2,8 +2,9 @@
 //! The monitor, while it looks up names of functions, would see to no P; the thread that delivers
 //! signals, while nobody reads standard error, would deliver no other.
 //!
-//! So a report is a closure that makes the text, for a thread of its own (`weft-report`), which exists while
-//! there are any. At most [`MOST`] wait; then no more are taken.
+//! So a report is a closure that makes the text, for a thread of its own (`weft-report`). Few run at a time, so that
+//! a slow one does not keep the next from looking while there is something to see; few wait; then
+//! no more are taken. Without reports there is no thread.
 //!
 //! Texts go to the descriptor itself. The lock of `std::io::stderr` may be held by just the goroutine
 //! that the report is about; and who reads nothing, or has closed its end, does no harm (`eprintln!` panics).
@@ -18,26 +19,32 @@ type Report = Box<dyn FnOnce() -> String + Send>;
 /// Reports that wait. Each may hold the copy of a stack.
 const MOST: usize = 16;
 
+/// Threads: one that looks up names, one that writes to who does not read, and others.
+const THREADS: usize = 4;
+
 /// How long the end of a runtime waits for reports about it: names of functions are slow to look up for the first
 /// time (a second, of a large program that was not optimised), and standard error may have no reader.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 struct Desk {
     waiting: VecDeque<Report>,
-    /// There is a thread that will look at what waits.
-    running: bool,
-    /// That thread, or the last one.
-    thread: Option<JoinHandle<()>>,
+    /// Threads that will look at what waits.
+    running: usize,
+    /// Those, and some that have ended.
+    threads: Vec<JoinHandle<()>>,
 }
 
 static DESK: Mutex<Desk> = Mutex::new(Desk {
     waiting: VecDeque::new(),
-    running: false,
-    thread: None,
+    running: 0,
+    threads: Vec::new(),
 });
 
-/// The thread has ended.
+/// The last thread has ended.
 static IDLE: Condvar = Condvar::new();
+
+/// One text at a time.
+static WRITER: Mutex<()> = Mutex::new(());
 
 /// What became of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,51 +65,57 @@ pub(crate) fn later(report: impl FnOnce() -> String + Send + 'static) -> Taken {
     if desk.waiting.len() >= MOST {
         return Taken::Full;
     }
-    if !desk.running {
+    if desk.running < THREADS {
         let thread = std::thread::Builder::new().name("weft-report".into());
-        let Ok(thread) = thread.spawn(serve) else {
-            return Taken::NoThread;
-        };
-        desk.thread = Some(thread); // the last one has ended, and needs no care
-        desk.running = true;
+        match thread.spawn(serve) {
+            Ok(thread) => {
+                desk.threads.retain(|t| !t.is_finished());
+                desk.threads.push(thread);
+                desk.running += 1;
+            }
+            Err(_) if desk.running == 0 => return Taken::NoThread,
+            Err(_) => {}
+        }
     }
     desk.waiting.push_back(Box::new(report));
     Taken::Yes
 }
 
-/// The thread.
+/// A thread.
 fn serve() {
     loop {
         let report = {
             let mut desk = DESK.lock();
             let Some(report) = desk.waiting.pop_front() else {
-                desk.running = false;
-                IDLE.notify_all();
+                desk.running -= 1;
+                if desk.running == 0 {
+                    IDLE.notify_all();
+                }
                 return;
             };
             report
         };
         // A panic here (out of memory for a name, say) costs this report only.
         if let Ok(text) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(report)) {
+            let _turn = WRITER.lock();
             write(&text);
         }
     }
 }
 
-/// Waits until all reports are written, at most so long. The thread is gone then.
+/// Waits until all reports are written, at most so long. There is no thread then.
 pub(crate) fn flush(patience: Duration) {
     let until = Instant::now() + patience;
     let mut desk = DESK.lock();
-    while desk.running {
+    while desk.running > 0 {
         if IDLE.wait_until(&mut desk, until).timed_out() {
             return;
         }
     }
-    let thread = desk.thread.take();
+    let threads = std::mem::take(&mut desk.threads);
     drop(desk);
-    // One that makes its last report drop a runtime is on its own thread.
-    if let Some(thread) = thread.filter(|t| t.thread().id() != std::thread::current().id()) {
-        let _ = thread.join();
+    for thread in threads {
+        let _ = thread.join(); // on its last instructions
     }
 }
 
