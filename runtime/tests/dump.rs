@@ -213,6 +213,24 @@ fn each_kind_of_wait_is_told() {
                 });
             });
             assert_has(&text, &["[scope]:", "on scope 0x"]);
+            let once = Arc::new(runtime::sync::Once::new());
+            let (done, wait) = bounded::<u32>(0);
+            let first = {
+                let once = once.clone();
+                go!(name = "first", move || once
+                    .call_once(|| ignore(wait.recv())))
+            };
+            let (_, g) = parked("first");
+            assert_eq!(g.id(), first.id());
+            let text = shown("once", move || once.call_once(|| {}));
+            assert_has(&text, &["[sync.Once.Do]:", "on once 0x"]);
+            drop(done);
+            first.join().unwrap();
+            let text = shown("signal", || {
+                let signals = runtime::signal::Signals::new([runtime::signal::Signal::WINCH]);
+                let _ = signals.unwrap().recv();
+            });
+            assert_has(&text, &["[signal]:", "Signals::recv"]);
             let text = shown("io", || {
                 let (mut a, _b) = runtime::net::UnixStream::pair().unwrap();
                 let _ = std::io::Read::read(&mut a, &mut [0]);
@@ -322,4 +340,63 @@ fn names_labels_and_threads_are_told() {
             blocks.join().unwrap();
         });
     });
+}
+
+/// The lines of one object in a program in which nothing moves: its address, and what is said of it.
+#[test]
+fn in_a_hung_program_all_lines_agree() {
+    let _alone = alone();
+    for procs in PROCS {
+        within_minute(|| {
+            let rt = runtime::start(procs);
+            let m = Arc::new(Mutex::new(()));
+            let (tx, rx) = bounded::<u32>(2);
+            tx.send(1).unwrap();
+            tx.send(2).unwrap();
+            let held = m.lock().unwrap();
+            let mut hs = Vec::new();
+            for i in 0..30 {
+                let (m, tx) = (m.clone(), tx.clone());
+                hs.push(match i % 3 {
+                    0 => rt.spawn(move || drop(m.lock())),
+                    1 => rt.spawn(move || ignore(tx.send(3))),
+                    _ => rt.spawn(move || {
+                        channels::select! {
+                            send(tx, 4) -> _ => {}
+                            recv(Receiver::<u32>::nil()) -> _ => {}
+                        }
+                    }),
+                });
+            }
+            let all_wait = |d: &Dump| {
+                d.goroutines()
+                    .all(|g| matches!(g.state(), GoroutineState::Waiting(_)))
+            };
+            assert!(eventually(|| all_wait(&rt.dump_without_stacks())));
+            let dump = rt.dump();
+            assert_eq!(dump.goroutines().len(), 30);
+            let text = dump.to_string();
+            // "chan 0x7f..: cap 2, len 2, ..." up to what differs: the arm's direction, the others.
+            let facts: std::collections::BTreeSet<_> = text
+                .lines()
+                .filter_map(|l| l.strip_prefix("    on "))
+                .map(|l| l.split(" [").next().unwrap().split(';').next().unwrap())
+                .collect();
+            let kinds: Vec<_> = facts
+                .iter()
+                .map(|f| f.split(" 0x").next().unwrap())
+                .collect();
+            assert_eq!(kinds, ["chan", "mutex", "nil chan"], "{facts:?}");
+            let channel = facts.first().unwrap();
+            assert_has(channel, &["cap 2, len 2", "senders 21, receivers 1"]);
+            // The same when asked again: nothing has moved, and nothing was moved by looking.
+            let minutes = |t: &str| t.replace(", 1 minutes", "");
+            assert_eq!(minutes(&rt.dump().to_string()), minutes(&text));
+            drop(held);
+            for _ in 0..22 {
+                rx.recv().unwrap();
+            }
+            hs.into_iter().for_each(|h| h.join().unwrap());
+        });
+    }
 }

@@ -15,6 +15,25 @@ fn raise(signal: Signal) {
     unsafe { libc::kill(libc::getpid(), signal.as_raw()) };
 }
 
+/// Computes until the thread has had so much time on a CPU, however many others want one.
+fn burn(time: Duration) -> u64 {
+    let used = || {
+        let mut t = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: writes the time of the calling thread to `t`.
+        unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut t) };
+        Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
+    };
+    let begin = used();
+    let mut n = 0u64;
+    while used() - begin < time {
+        n = std::hint::black_box(n + 1);
+    }
+    n
+}
+
 fn spin(time: Duration) -> u64 {
     let begin = Instant::now();
     let mut n = 0u64;
@@ -82,10 +101,10 @@ fn child_is_stuck() {
     let rt = runtime::start(2);
     rt.run(|| {
         let hogs: Vec<_> = (0..2)
-            .map(|_| go!(name = "hog", || spin(Duration::from_millis(900))))
+            .map(|_| go!(name = "hog", || spin(Duration::from_millis(2000))))
             .collect();
         drop(go!(name = "blocked", || std::thread::sleep(
-            Duration::from_millis(900)
+            Duration::from_millis(2000)
         )));
         std::thread::spawn(|| {
             std::thread::sleep(Duration::from_millis(300));
@@ -128,7 +147,7 @@ fn a_stuck_program_dumps_by_its_environment() {
 
 #[inline(never)]
 fn burn_the_thread() -> u64 {
-    spin(Duration::from_millis(600)) + 1
+    burn(Duration::from_millis(1200)) + 1
 }
 
 #[test]
@@ -141,13 +160,13 @@ fn child_hogs() {
         let hog = go!(name = "burner", || std::hint::black_box(burn_the_thread()));
         // These do not keep their threads, or say that they will.
         let polite = go!(name = "polite", || {
-            for _ in 0..60 {
-                spin(Duration::from_millis(10));
+            for _ in 0..150 {
+                burn(Duration::from_millis(10));
                 runtime::yield_now();
             }
         });
         let honest = go!(name = "honest", || runtime::blocking(|| {
-            std::thread::sleep(Duration::from_millis(600));
+            std::thread::sleep(Duration::from_millis(1500));
         }));
         let _ = (hog.join(), polite.join(), honest.join());
         // A second time is told again.
@@ -158,7 +177,7 @@ fn child_hogs() {
 
 #[test]
 fn a_hog_is_told_once_each_time_with_its_stack() {
-    let out = child("child_hogs", &[("RUNTIME_DEBUG", "hog=200ms")], LIMIT);
+    let out = child("child_hogs", &[("RUNTIME_DEBUG", "hog=400ms")], LIMIT);
     assert!(out.status.success(), "{}", out.stderr);
     assert_eq!(
         out.stderr.matches("\"burner\" has kept its thread").count(),

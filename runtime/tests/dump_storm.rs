@@ -44,6 +44,12 @@ fn parse(text: &str) -> Vec<Parsed> {
             if let Some(object) = line.strip_prefix("    on ") {
                 assert!(parsed.frames.is_empty() && function.is_none(), "{block}");
                 parsed.objects.push(object.to_owned());
+            } else if line.starts_with("\tgoroutine running") {
+                let state = &parsed.state;
+                assert!(
+                    state.starts_with("running") || state.starts_with("blocking"),
+                    "{block}"
+                );
             } else if let Some(place) = line.strip_prefix('\t') {
                 parsed
                     .frames
@@ -99,6 +105,27 @@ fn check(parsed: &[Parsed]) {
     }
 }
 
+/// The JSON of the same dump says the same.
+fn check_json(parsed: &[Parsed], json: &str) {
+    let json: serde_json::Value = serde_json::from_str(json).unwrap();
+    let all = json["goroutines"].as_array().unwrap();
+    assert_eq!(all.len(), parsed.len());
+    for (g, text) in all.iter().zip(parsed) {
+        assert_eq!(g["id"], text.id);
+        assert_eq!(g["waits_on"].as_array().unwrap().len(), text.objects.len());
+        let (state, reason) = (g["state"].as_str().unwrap(), g["reason"].as_str());
+        match state {
+            "waiting" => assert_eq!(reason, Some(text.state.as_str())),
+            "runnable" => assert_eq!(text.state, "runnable"),
+            "running" => assert!(text.state.starts_with("running")),
+            other => panic!("{other}"),
+        }
+        let stack = g["stack"].as_array().unwrap();
+        let functions = stack.iter().map(|f| f["function"].as_str().unwrap());
+        assert!(functions.eq(text.frames.iter().map(|(f, _)| f.as_str())));
+    }
+}
+
 #[inline(never)]
 fn stage(rx: channels::Receiver<u64>, tx: channels::Sender<u64>) {
     for n in rx {
@@ -144,7 +171,10 @@ fn dumps_in_a_storm() {
                 let begin = Instant::now();
                 let mut dumps = 0;
                 while begin.elapsed() < time {
-                    check(&parse(&rt.dump().to_string()));
+                    let dump = rt.dump();
+                    let parsed = parse(&dump.to_string());
+                    check(&parsed);
+                    check_json(&parsed, &dump.to_json());
                     dumps += 1;
                     std::thread::sleep(Duration::from_millis(1));
                 }

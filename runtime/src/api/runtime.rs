@@ -3,12 +3,14 @@
 use crate::api::join::JoinHandle;
 use crate::api::leaks::{Leak, leaks_of};
 use crate::api::signal::{OnSignal, Signal};
-use crate::atomics::Mutex;
+use crate::atomics::atomic::AtomicBool;
+use crate::atomics::{Mutex, Ordering};
 use crate::g::task::JoinError;
 use crate::m::current;
 use crate::sched::{DEADLOCK, Sched, Spawned, Unfinished, spawn_outside};
 use crate::trace::dump::Dump;
 use crate::trace::metrics::Metrics;
+use crate::trace::report;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -56,16 +58,29 @@ pub(crate) fn with_sched<T>(f: impl FnOnce(&Sched) -> T) -> Option<T> {
 }
 
 /// Has a dump of the runtime written to standard error whenever the signal comes, as long as the answer
-/// lives.
+/// lives. Of several that come before the dump is begun, one is seen to.
 pub(crate) fn dump_on_signal(sched: &Arc<Sched>, signal: Signal) -> io::Result<OnSignal> {
     let sched = Arc::downgrade(sched);
+    let asked = Arc::new(AtomicBool::new(false));
     OnSignal::new(signal, move |signal| {
-        if let Some(sched) = sched.upgrade() {
-            let dump = sched.dump(true);
-            eprintln!(
-                "{signal}: goroutines of \"{}\":\n\n{dump}",
-                sched.config.name
-            );
+        // AcqRel: pairs with the Release in the report: a dump that will see what was before the signal.
+        if asked.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (sched, asked_too) = (sched.clone(), Arc::clone(&asked));
+        let make = move || {
+            // Release: pairs with the swap above.
+            asked_too.store(false, Ordering::Release);
+            sched.upgrade().map_or(String::new(), |sched| {
+                let (name, dump) = (&sched.config.name, sched.dump(true));
+                format!("{signal}: goroutines of \"{name}\":\n\n{dump}")
+            })
+        };
+        match report::later(make.clone()) {
+            report::Taken::Yes => {}
+            // Release: pairs with the swap above.
+            report::Taken::Full => asked.store(false, Ordering::Release),
+            report::Taken::NoThread => report::write(&make()), // maybe just what is wrong
         }
     })
 }
@@ -213,8 +228,9 @@ impl Runtime {
     ///
     /// Nobody is stopped, and no lock is held that a goroutine could want: each parked goroutine is looked
     /// at by itself, from outside (docs/dumps.md). So what is said of each is true, but not of all at the same
-    /// moment. Stacks are those of goroutines that wait or are about to run, on x86-64; one that
-    /// runs is shown with its M. Plain threads are not shown. Names and lines need symbols and debug
+    /// moment. Stacks are those of goroutines that wait, on x86-64; one that runs is shown with its M. On a
+    /// goroutine a thread is made to look, since reading debug information takes more stack than a goroutine may have.
+    /// Plain threads are not shown. Names and lines need symbols and debug
     /// information in the program.
     ///
     /// ```
@@ -326,10 +342,15 @@ impl Runtime {
                 );
                 return Ok(());
             }
-            return crate::api::calls::blocking_quietly(|| self.sched.shutdown(patience))
-                .map_err(ShutdownError);
+            return crate::api::calls::blocking_quietly(|| self.end(patience));
         }
-        self.sched.shutdown(patience).map_err(ShutdownError)
+        self.end(patience)
+    }
+
+    fn end(&self, patience: Duration) -> Result<(), ShutdownError> {
+        let result = self.sched.shutdown(patience).map_err(ShutdownError);
+        report::flush(report::PATIENCE);
+        result
     }
 }
 

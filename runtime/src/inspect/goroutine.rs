@@ -53,8 +53,8 @@ pub(crate) struct Picture {
 #[derive(Clone, Debug)]
 pub(crate) struct WaitPicture {
     pub(crate) reason: WaitReason,
-    /// By the runtime's coarse clock.
-    pub(crate) since: Nanos,
+    /// By the runtime's coarse clock; `None` on machines whose stacks cannot be looked at.
+    pub(crate) since: Option<Nanos>,
     /// It has a deadline.
     pub(crate) bounded: bool,
     /// One, or several of which any may end the wait; none if it did not say.
@@ -185,13 +185,13 @@ fn look_parked(
 ) -> Option<(WaitPicture, Option<StackPicture>)> {
     let mut wait = WaitPicture {
         reason: g.status.reason(),
-        since: 0,
+        since: None,
         bounded: false,
         on: Vec::new(),
     };
     let mut stack = None;
     if let Some(seen) = fiber::look(g.fiber_word(), read) {
-        wait.since = seen.label.since;
+        wait.since = Some(seen.label.since);
         wait.bounded = seen.label.bounded;
         if with_stack {
             stack = copy_stack(&seen);
@@ -246,9 +246,10 @@ fn look_at(
     }
     let first = head[offset_of!(ListHead, first) / WORD];
     let len = head[offset_of!(ListHead, len) / WORD].min(MAX_LISTED);
-    for item in (0..len).map(|i| first + i * list.stride) {
-        let tag = read_word(item + list.tag)?;
-        let object = read_word(item + list.object)?;
+    // What is read here may be of somebody else by now, and is believed only at the end.
+    for item in (0..len).map(|i| first.wrapping_add(i * list.stride)) {
+        let tag = read_word(item.wrapping_add(list.tag))?;
+        let object = read_word(item.wrapping_add(list.object))?;
         match list.kinds.get(tag).copied().flatten() {
             Some((reason, what)) => into.push(look_at_object(reason, object, what)),
             None => into.push(look_at_object(reason, 0, &NEVER)),
@@ -263,7 +264,7 @@ fn look_at_object(reason: WaitReason, address: usize, what: &'static Subject) ->
             return None;
         }
         // The word that the field lies in; fields do not straddle words.
-        let word = read_word(address + field.offset / WORD * WORD)?.to_ne_bytes();
+        let word = read_word(address.wrapping_add(field.offset / WORD * WORD))?.to_ne_bytes();
         let at = field.offset % WORD;
         let value = match field.as_ {
             Encoding::U64 | Encoding::Address | Encoding::Size => {

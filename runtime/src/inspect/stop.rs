@@ -18,7 +18,7 @@ use std::ptr;
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-const SIGNAL: libc::c_int = libc::SIGURG;
+pub(crate) const SIGNAL: libc::c_int = libc::SIGURG;
 
 /// How long a thread may take to stop: longer than a busy machine lets one wait for its CPU.
 const PATIENCE: Duration = Duration::from_millis(500);

@@ -16,7 +16,6 @@ pub(crate) struct Symbol {
 #[derive(Default)]
 pub(crate) struct Symbols {
     known: HashMap<usize, Arc<[Symbol]>>,
-    stacks: HashMap<Vec<usize>, Arc<[Symbol]>>,
 }
 
 impl Symbols {
@@ -51,16 +50,11 @@ impl Symbols {
     /// The frames of a goroutine as a reader wants them: from the call into the runtime on, to the
     /// goroutine's closure.
     pub(crate) fn of_goroutine(&mut self, frames: &[usize]) -> Arc<[Symbol]> {
-        if let Some(known) = self.stacks.get(frames) {
-            return Arc::clone(known);
-        }
         let mut all = Vec::new();
         for &frame in frames {
             all.extend(self.at(frame).iter().cloned());
         }
-        let shown: Arc<[Symbol]> = cut(&all).into();
-        self.stacks.insert(frames.to_vec(), Arc::clone(&shown));
-        shown
+        cut(&all).into()
     }
 }
 
@@ -82,6 +76,8 @@ fn is_interface(function: &str) -> bool {
         && !path.starts_with("runtime::fiber::")
         && !path.starts_with("runtime::g::")
         && !function.ends_with("{{closure}}")
+        // As the newer mangling has it: `{closure#0}`.
+        && !function.rsplit("::").next().is_some_and(|last| last.starts_with("{closure"))
 }
 
 fn cut(all: &[Symbol]) -> Vec<Symbol> {

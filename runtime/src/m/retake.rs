@@ -42,6 +42,8 @@
 //! (Go's preemption): they would interrupt foreign system calls with EINTR, and Rust code cannot
 //! be stopped at an arbitrary instruction anyway.
 
+#[cfg(not(loom))]
+use crate::atomics::atomic::AtomicU32;
 use crate::atomics::atomic::{AtomicBool, AtomicU8};
 use crate::atomics::{Ordering, heavy_fence, light_fence};
 
@@ -53,6 +55,9 @@ const TAKEN: u8 = 2;
 pub(crate) struct Handshake {
     in_runtime: AtomicBool,
     request: AtomicU8,
+    /// See [`Handshake::met`]. No part of the protocol.
+    #[cfg(not(loom))]
+    met: AtomicU32,
 }
 
 /// What an M finds on entry when somebody wanted its P.
@@ -71,6 +76,8 @@ impl Handshake {
         Handshake {
             in_runtime: AtomicBool::new(true),
             request: AtomicU8::new(NONE),
+            #[cfg(not(loom))]
+            met: AtomicU32::new(0),
         }
     }
 
@@ -88,6 +95,8 @@ impl Handshake {
     /// After an `enter` that found a request.
     #[cold]
     pub(crate) fn resolve(&self) -> Entry {
+        #[cfg(not(loom))]
+        self.count_met();
         // Acquire: pairs with the Release of `try_take`, whose caller may have used our P.
         match self
             .request
@@ -133,14 +142,26 @@ impl Handshake {
         if self.request.load(Ordering::Relaxed) == REQUESTED {
             // May race with another REQUESTED (harmless: it is lost, and made again) but not with
             // TAKEN, since the M is inside.
+            #[cfg(not(loom))]
+            self.count_met();
             self.request.store(NONE, Ordering::Relaxed);
         }
     }
 
-    /// Whether something is asked of it that it has not met: it was not inside since.
+    /// By the M.
     #[cfg(not(loom))]
-    pub(crate) fn is_wanted(&self) -> bool {
-        self.request.load(Ordering::Relaxed) != NONE
+    fn count_met(&self) {
+        // Relaxed: the M alone writes it, and nothing is read because of it.
+        let met = self.met.load(Ordering::Relaxed);
+        self.met.store(met.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// How many requests were met, or were void when the M went on with another goroutine. As long as this stays
+    /// the same after a request, the M has not been inside. (That there is a request now says nothing: it may
+    /// be a later one.)
+    #[cfg(not(loom))]
+    pub(crate) fn met(&self) -> u32 {
+        self.met.load(Ordering::Relaxed)
     }
 
     /// Asks the M to yield at its next entry. The monitor only.

@@ -25,6 +25,7 @@ mod join;
 mod lock;
 mod netpoll;
 mod park;
+mod picture;
 mod retake;
 mod select;
 mod sync;

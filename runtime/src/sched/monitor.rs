@@ -100,7 +100,7 @@ impl Sched {
                 && last_trace.elapsed() >= every
             {
                 last_trace = Instant::now();
-                eprint!("{}", self.schedtrace(self.config.scheddetail));
+                crate::trace::report::write(&self.schedtrace(self.config.scheddetail));
             }
             if let Some(hogs) = &mut hogs {
                 self.watch_hogs(hogs);
@@ -182,11 +182,11 @@ impl Sched {
         std::mem::replace(&mut state.monitor_waits, false)
     }
 
-    /// How often a P has picked a goroutine, modulo 2^32.
-    fn picks(&self) -> u32 {
+    /// How often a P has picked a goroutine.
+    fn picks(&self) -> u64 {
         // Relaxed: a P that is idle was published as such after its last pick.
         let ticks = self.ps.iter().map(|p| p.schedtick.load(Ordering::Relaxed));
-        ticks.fold(0, u32::wrapping_add)
+        ticks.fold(0, u64::wrapping_add)
     }
 
     /// One look at all Ps. Whether there was anything to do.

@@ -5,7 +5,7 @@ use crate::atomics::Ordering;
 use crate::g::status::Status;
 use crate::g::{G, registry};
 use crate::inspect::goroutine::{for_each, look};
-use crate::m::M;
+use crate::m::{M, current};
 use crate::p::P;
 use crate::trace::dump::{Dump, Dumper};
 use crate::trace::schedtrace::{GLine, MLine, PLine, Snapshot};
@@ -17,9 +17,33 @@ fn m_id(m: *const M) -> Option<u32> {
 }
 
 impl Sched {
-    /// What all goroutines are doing. Nobody is stopped for it, and no lock is held.
+    /// What all goroutines are doing. Nobody is stopped for it, and no lock of the scheduler's is held.
     pub(crate) fn dump(&self, stacks: bool) -> Dump {
-        let mut dumper = Dumper::new(&self.config.name);
+        if stacks && !current().is_null() {
+            return self.dump_elsewhere();
+        }
+        self.dump_here(stacks)
+    }
+
+    /// For a goroutine, whose stack may be too small for what reads debug information. Its thread is
+    /// blocked meanwhile, as in any call that is not announced: it is shown as running.
+    #[cold]
+    #[inline(never)]
+    fn dump_elsewhere(&self) -> Dump {
+        std::thread::scope(|scope| {
+            let helper = std::thread::Builder::new().name("weft-dump".into());
+            match helper.spawn_scoped(scope, || self.dump_here(true)) {
+                Ok(helper) => match helper.join() {
+                    Ok(dump) => dump,
+                    Err(payload) => std::panic::resume_unwind(payload),
+                },
+                Err(_) => self.dump_here(false), // no threads are left: better than nothing
+            }
+        })
+    }
+
+    fn dump_here(&self, stacks: bool) -> Dump {
+        let mut dumper = Dumper::new(&self.config.name, stacks);
         // SAFETY: the caller keeps the runtime.
         unsafe {
             for_each(ptr::from_ref(self).cast(), |g| {

@@ -2,6 +2,7 @@
 
 pub(crate) mod dump;
 pub(crate) mod metrics;
+pub(crate) mod report;
 pub(crate) mod schedtrace;
 
 use crate::atomics::Ordering;

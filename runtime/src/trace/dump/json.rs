@@ -124,6 +124,8 @@ fn goroutine(out: &mut Json, dump: &Dump, g: &DumpedGoroutine) {
         });
         out.key("stack");
         out.array(g.frames.iter(), frame);
+        out.key("stack_elided");
+        out.value(g.more);
         out.key("created_by");
         out.optional(g.parent);
         out.key("created_at");

@@ -11,7 +11,7 @@ use crate::g::GoroutineId;
 use crate::g::status::{Status, WaitReason};
 use crate::inspect::goroutine::{ObjectPicture, Picture, Value};
 use crate::inspect::symbols::{Symbol, Symbols};
-use crate::inspect::unwind::Unwinder;
+use crate::inspect::unwind::{MAX_FRAMES, Unwinder};
 use crate::timer::{self, Nanos};
 use std::collections::{BTreeMap, HashMap};
 use std::panic::Location;
@@ -82,6 +82,8 @@ pub struct DumpedGoroutine {
     locked: bool,
     objects: Vec<ObjectPicture>,
     frames: Arc<[Symbol]>,
+    /// There are more frames than are kept.
+    more: bool,
     parent: Option<GoroutineId>,
     site: &'static Location<'static>,
 }
@@ -128,7 +130,8 @@ impl DumpedGoroutine {
         self.state
     }
 
-    /// For how long it had been waiting, to within 10 ms; zero if it did not wait.
+    /// For how long it had been waiting, to within 10 ms; zero if it did not wait, or if this machine's stacks
+    /// cannot be looked at.
     pub fn waited(&self) -> Duration {
         self.waited
     }
@@ -138,8 +141,8 @@ impl DumpedGoroutine {
         self.objects.iter().map(|o| o.address)
     }
 
-    /// Its stack, the innermost function first, without the runtime's own. Empty if it was not parked, has
-    /// not run yet, or if stacks were not asked for.
+    /// Its stack, the innermost function first, without the runtime's own; the 128 innermost calls. Empty if it
+    /// was not parked, or if stacks were not asked for.
     pub fn frames(&self) -> impl Iterator<Item = DumpedFrame<'_>> {
         self.frames.iter().map(DumpedFrame)
     }
@@ -155,18 +158,21 @@ impl DumpedGoroutine {
     }
 }
 
-/// Makes a dump of pictures, one after the other.
+/// Makes a dump of pictures, one after the other. Names of functions are looked up at the end: that may take
+/// a second at first, in which those would go on who are not looked at yet.
 pub(crate) struct Dumper {
     dump: Dump,
     /// The slots of all stacks, by their lowest addresses.
     slots: BTreeMap<usize, (usize, GoroutineId)>,
-    unwinder: Unwinder,
-    symbols: Symbols,
+    unwinder: Option<Unwinder>,
+    /// The stacks that were seen, each once, and which of them each goroutine has.
+    stacks: HashMap<Vec<usize>, usize>,
+    stack_of: Vec<Option<usize>>,
     now: Nanos,
 }
 
 impl Dumper {
-    pub(crate) fn new(runtime: &str) -> Dumper {
+    pub(crate) fn new(runtime: &str, stacks: bool) -> Dumper {
         Dumper {
             dump: Dump {
                 runtime: runtime.to_owned(),
@@ -175,17 +181,20 @@ impl Dumper {
                 holders: HashMap::new(),
             },
             slots: BTreeMap::new(),
-            unwinder: Unwinder::new(),
-            symbols: Symbols::default(),
+            unwinder: stacks.then(Unwinder::new),
+            stacks: HashMap::new(),
+            stack_of: Vec::new(),
             now: timer::now(),
         }
     }
 
     pub(crate) fn add(&mut self, picture: Picture) {
-        let frames = match &picture.stack {
-            Some(stack) => self.symbols.of_goroutine(&self.unwinder.frames(stack)),
-            None => Arc::new([]),
-        };
+        let unwound = self.unwinder.as_mut().zip(picture.stack.as_ref());
+        let frames = unwound.map(|(unwinder, stack)| unwinder.frames(stack));
+        let more = frames.as_ref().is_some_and(|f| f.len() == MAX_FRAMES);
+        let next = self.stacks.len();
+        let stack = frames.map(|frames| *self.stacks.entry(frames).or_insert(next));
+        self.stack_of.push(stack);
         let id = GoroutineId(picture.id);
         if let Some((limit, top)) = picture.slot {
             self.slots.insert(limit, (top, id));
@@ -200,7 +209,8 @@ impl Dumper {
         };
         let (waited, bounded, objects) = match picture.wait {
             Some(wait) => {
-                let waited = Duration::from_nanos(self.now.saturating_sub(wait.since));
+                let waited = wait.since.map(|since| self.now.saturating_sub(since));
+                let waited = Duration::from_nanos(waited.unwrap_or(0));
                 (waited, wait.bounded, wait.on)
             }
             None => (Duration::ZERO, false, Vec::new()),
@@ -231,13 +241,24 @@ impl Dumper {
             bounded,
             locked: picture.locked_m.is_some(),
             objects,
-            frames,
+            frames: Arc::new([]), // see `finish`
+            more,
             parent: (picture.parent != 0).then_some(GoroutineId(picture.parent)),
             site: picture.site,
         });
     }
 
     pub(crate) fn finish(mut self) -> Dump {
+        let mut symbols = Symbols::default();
+        let mut named = vec![Arc::default(); self.stacks.len()];
+        for (frames, at) in &self.stacks {
+            named[*at] = symbols.of_goroutine(frames);
+        }
+        for (g, stack) in self.dump.goroutines.iter_mut().zip(&self.stack_of) {
+            if let Some(at) = stack {
+                g.frames = Arc::clone(&named[*at]);
+            }
+        }
         self.dump.goroutines.sort_unstable_by_key(|g| g.id);
         let owner = |place: usize| {
             let (_, &(top, id)) = self.slots.range(..=place).next_back()?;
@@ -269,7 +290,7 @@ impl Dump {
     /// with `id`, `name`, `labels`, `state` (`runnable`, `running`, `blocked`, `waiting`), `reason`,
     /// `waited_ns`, `bounded` (it has a deadline), `m`, `locked_to_thread`, `waits_on` (objects with
     /// `reason`, `kind`, `address` and what is known of them), `stack` (frames with `function`, `file`,
-    /// `line`, `address`), `created_by` and `created_at`. What is not known is `null`.
+    /// `line`, `address`), `stack_elided` (there are more), `created_by` and `created_at`. What is not known is `null`.
     pub fn to_json(&self) -> String {
         json::render(self)
     }

@@ -28,7 +28,16 @@ impl DumpedGoroutine {
             write!(f, " {name:?}")?;
         }
         for (i, (key, value)) in self.labels.iter().enumerate() {
-            write!(f, "{}{key}={value:?}", if i == 0 { " {" } else { ", " })?;
+            f.write_str(if i == 0 { " {" } else { ", " })?;
+            // As it is, unless that could be taken for something else.
+            match !key.is_empty()
+                && key
+                    .chars()
+                    .all(|c| c.is_alphanumeric() || "_-./:".contains(c))
+            {
+                true => write!(f, "{key}={value:?}")?,
+                false => write!(f, "{key:?}={value:?}")?,
+            }
         }
         if !self.labels.is_empty() {
             f.write_str("}")?;
@@ -65,7 +74,14 @@ impl DumpedGoroutine {
 }
 
 fn frames(g: &DumpedGoroutine, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    f.write_str(&frames_text(&g.frames))
+    if let GoroutineState::Running(_) | GoroutineState::Blocked(_) = g.state {
+        return f.write_str("\tgoroutine running on other thread; stack unavailable\n");
+    }
+    f.write_str(&frames_text(&g.frames))?;
+    match g.more {
+        true => f.write_str("...additional frames elided...\n"),
+        false => Ok(()),
+    }
 }
 
 /// Two lines for each: the function, and where it is.
