@@ -2,9 +2,10 @@
 
 use super::{Phase, SLICE, Sched, State};
 use crate::atomics::Ordering;
+use crate::g::G;
 use crate::m::M;
-use crate::p::runq::{GLOBAL_PHASE, ROUND, Runnable};
-use crate::p::{P, counters};
+use crate::p::runq::Runnable;
+use crate::p::{P, Turn, counters};
 use crate::timer::{self, NEVER, Nanos};
 use std::ptr;
 
@@ -58,20 +59,36 @@ impl Sched {
             if p.timers.next() != NEVER || self.net.is_active() {
                 self.check_timers(p);
             }
-            let phase = p.tick() % ROUND;
-            if phase == GLOBAL_PHASE
-                && let Some(g) = self.global_one()
-            {
+            let tick = p.tick();
+            if p.is_special(tick) {
+                let g = self.special_turn(p, tick);
+                if !g.is_null() {
+                    return Some(Runnable(g));
+                }
+            }
+            if let Some(g) = p.runq.pop() {
                 return Some(g);
             }
-            if let Some(g) = p.runq.pop(phase) {
-                return Some(g);
-            }
-            if let Some(g) = self.find_elsewhere(m, p) {
-                return Some(g);
+            let g = self.find_elsewhere(m, p);
+            if !g.is_null() {
+                return Some(Runnable(g));
             }
             counters::add(&p.counters.misses, 1);
         }
+    }
+
+    /// A pick that differs from most: others go first, or times are taken. Null: nothing is in the P's queues
+    /// or the global one's. (One word, as in `find_elsewhere`: an `Option`, which is two, costs each pick registers.)
+    #[cold]
+    #[inline(never)]
+    fn special_turn(&self, p: &P, tick: u32) -> *const G {
+        let turn = p.turn(tick);
+        let first = match turn {
+            Turn { global: true, .. } => self.global_one(),
+            Turn { fresh: true, .. } => p.runq.oldest_fresh(),
+            _ => None,
+        };
+        timed(p, first.or_else(|| p.runq.pop()))
     }
 
     /// One goroutine of the global queue.
@@ -119,9 +136,14 @@ impl Sched {
         Some(first)
     }
 
-    /// The P's own queues are empty. `None`: look at them again, or for a P.
+    /// The P's own queues are empty. Null: look at them again, or for a P.
     #[cold]
-    fn find_elsewhere(&self, m: &M, p: &P) -> Option<Runnable> {
+    #[inline(never)]
+    fn find_elsewhere(&self, m: &M, p: &P) -> *const G {
+        timed(p, self.look_elsewhere(m, p))
+    }
+
+    fn look_elsewhere(&self, m: &M, p: &P) -> Option<Runnable> {
         if let Some((victim, since)) = p.thefts.end() {
             let busy = timer::now().saturating_sub(since);
             self.ps[victim].thefts.judge(busy);
@@ -278,8 +300,18 @@ impl Sched {
     }
 }
 
-impl From<*const crate::g::G> for Runnable {
-    fn from(g: *const crate::g::G) -> Runnable {
+/// What was picked by `p`, as one word; if the pick is a sample, `execute` shall take the time.
+fn timed(p: &P, picked: Option<Runnable>) -> *const G {
+    let Some(g) = picked else { return ptr::null() };
+    if p.is_sampled() {
+        // SAFETY: the queue gave us ownership of g.
+        unsafe { (*g.0).status.set_pick_timed() };
+    }
+    g.0
+}
+
+impl From<*const G> for Runnable {
+    fn from(g: *const G) -> Runnable {
         Runnable(g)
     }
 }

@@ -50,12 +50,10 @@ impl Sched {
     #[inline]
     fn execute(&self, m: &M, g: Runnable) {
         // SAFETY: our own M, inside the runtime, with a P; the queue gave us ownership of g.
-        let timed = unsafe { P::of(m).unwrap_unchecked().is_sampled() | (*g.0).status.is_timed() };
-        if timed {
-            return self.execute_timed(m, g);
-        }
-        // SAFETY: as above.
         unsafe {
+            if (*g.0).status.is_timed() {
+                return self.execute_timed(m, g);
+            }
             if let Some(out) = self.resume(m, &*g.0) {
                 self.suspended(m, &*g.0, out);
             }
@@ -72,9 +70,10 @@ impl Sched {
             let g = &*g.0;
             let p = P::of(m).unwrap_unchecked();
             let began = timer::now();
-            if g.status.is_timed() {
+            if g.status.is_wait_timed() {
                 p.counters.latency.add(g.take_stamp(began));
             }
+            g.status.set_untimed();
             let sampled = p.is_sampled();
             let Some(out) = self.resume(m, g) else { return };
             if sampled && out != LOST {
