@@ -160,7 +160,8 @@ function drawMarks(row, y, h) {
   let i = search(marks.at, marks.n, view.from);
   while (i < marks.n && marks.at[i] <= view.to) {
     const x = xOf(marks.at[i]);
-    const next = search(marks.at, marks.n, timeOf(Math.floor(x) + 2), i);
+    // Where they stand close they are a shade.
+    const next = search(marks.at, marks.n, timeOf(Math.floor(x) + 3), i), close = next > i + 1;
     let lost = false;
     for (let j = i; j < Math.min(next, i + 50); j++) lost ||= strings[marks.category[j]] === "trace";
     ctx.fillStyle = lost ? colours.lost : colours.mark;
@@ -169,7 +170,11 @@ function drawMarks(row, y, h) {
       ctx.beginPath();
       ctx.moveTo(x, y); ctx.lineTo(x + 4, y + h / 2); ctx.lineTo(x, y + h); ctx.lineTo(x - 4, y + h / 2);
       ctx.fill();
-    } else ctx.fillRect(Math.round(x) - 0.5, y - 2, 1, 5);
+    } else {
+      ctx.globalAlpha = close ? 0.3 : 1;
+      ctx.fillRect(Math.round(x) - 0.5, y - 2, close ? 3 : 1, 5);
+      ctx.globalAlpha = 1;
+    }
     i = Math.max(i + 1, next);
   }
 }
@@ -211,6 +216,7 @@ function drawArrow(i, strong) {
   const ends = arrowEnds(i);
   if (!ends) return;
   const { x0, y0, x1, y1 } = ends;
+  if (!strong && y0 === y1 && x1 - x0 < 8) return;
   drawn.push({ arrow: i, ...ends });
   ctx.globalAlpha = strong ? 1 : 0.45;
   ctx.strokeStyle = ctx.fillStyle = colours.arrow;
@@ -227,8 +233,8 @@ function drawArrow(i, strong) {
 }
 
 function bend({ x0, y0, x1, y1 }) {
-  const out = Math.max(12, Math.min(90, Math.abs(x1 - x0) / 2));
-  const lift = y0 === y1 ? -12 : 0;
+  const far = Math.abs(x1 - x0), out = y0 === y1 ? far / 3 : Math.max(8, Math.min(90, far / 2));
+  const lift = y0 === y1 ? -Math.min(14, far / 4) : 0;
   return [x0 + out, y0 + lift, x1 - out, y1 + lift];
 }
 

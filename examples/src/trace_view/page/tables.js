@@ -13,6 +13,10 @@ function jumpTo(begin, end, row) {
   });
   const { marks } = row, mark = search(marks.at, marks.n, begin);
   if (begin === end && mark < marks.n && marks.at[mark] === begin) found = { row, mark };
+  if (found && !isMark(found) && row.kind === "M") {
+    found = turnOf(found);
+    reveal(found.row);
+  }
   choose(found);
   $("timeline").scrollIntoView();
   canvas.focus({ preventScroll: true });
