@@ -403,7 +403,7 @@ fn a_browser_runs_the_page() {
 }
 
 /// What a user does, and after each step the first words of what the page says of the chosen slice.
-const STEPS: &str = r#"<script>
+const STEPS: &str = r##"<script>
 (async () => {
   const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
   const canvas = document.getElementById("canvas"), said = [];
@@ -430,7 +430,7 @@ const STEPS: &str = r#"<script>
   say();
   document.documentElement.dataset.said = said.join("|");
 })();
-</script></body>"#;
+</script></body>"##;
 
 #[test]
 fn keys_and_clicks_follow_arrows() {
@@ -443,7 +443,10 @@ fn keys_and_clicks_follow_arrows() {
     let page = trace_view::page(&trace, "a").replace("</body>", STEPS);
     let page = dir.file("a.html", page);
     let dom = browser::dom(browser, &page, &dir.join("profile"));
-    let said = dom.split("data-said=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let said = dom
+        .split("data-said=\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next());
     let said: Vec<&str> = said.unwrap_or_else(|| panic!("{dom}")).split('|').collect();
     let main = "main.rs:7 · P0lasts 30 µsfro";
     let expected = [
