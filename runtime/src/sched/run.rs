@@ -17,6 +17,8 @@ use crate::p::P;
 use crate::p::runq::{Pushed, Runnable};
 use crate::timer::heap::Target;
 use crate::timer::{self, nanos};
+use crate::trace::event::{By, Kind};
+use crate::trace;
 use std::fmt;
 use std::ptr;
 
@@ -59,6 +61,9 @@ impl Sched {
                     None => return,
                 },
             };
+            if trace::on() {
+                trace::emit::starts(m, g);
+            }
             g.status.running();
             g.m.store(ptr::from_ref(m).cast_mut().cast(), Ordering::Relaxed);
             m.curg.store(ptr::from_ref(g).cast_mut(), Ordering::Relaxed);
@@ -72,7 +77,7 @@ impl Sched {
                 PARK => self.commit_park(m, g),
                 YIELD => self.requeue(m, g),
                 LOST => self.queue_for_p(m, g),
-                SLICE_OVER => self.requeue_globally(g),
+                SLICE_OVER => self.requeue_globally(m, g),
                 _ => unreachable!("a goroutine suspended with {out}"),
             }
         }
@@ -135,6 +140,9 @@ impl Sched {
         // SAFETY: the caller's promise; the fiber is idle.
         unsafe {
             let p = P::of(m).expect("a goroutine finishes with a P");
+            if trace::on() {
+                trace::emit::finishes(m, g);
+            }
             let fiber = g.fiber.take().expect("it ran on a fiber");
             self.give_fiber(p, fiber);
             g.status.dead();
@@ -146,13 +154,13 @@ impl Sched {
                 }
                 Finished::Wake(waiter) => {
                     if let Some(claimed) = waiter.claim(Token::new(0)) {
-                        self.ready_on(p, claimed);
+                        self.ready_on(p, claimed, By::Ended);
                     }
                 }
                 Finished::Report(list, number) => {
                     // SAFETY: it was registered with its share of the list, which is ours now.
                     if let Some(claimed) = Arrivals::report(list, number) {
-                        self.ready_on(p, claimed);
+                        self.ready_on(p, claimed, By::Ended);
                     }
                 }
                 Finished::Leave => {}
@@ -194,6 +202,10 @@ impl Sched {
             _ => g.parker.episode(),
         };
         let interruptible = g.parker.interruptible.load(Ordering::Relaxed);
+        if trace::on() {
+            // SAFETY: the caller's promise. Before it is armed, and so before it can be woken.
+            unsafe { trace::emit::blocks(m, g) };
+        }
         g.status.waiting();
         // Who finds g by a walk and claims it waits until `committing` is null again, so the
         // frame that `data` points to stays until commit has returned. The store is ordered
@@ -219,6 +231,10 @@ impl Sched {
         light_fence();
         if !armed {
             // Claimed while it was still running, and nobody's to make ready but ours.
+            if trace::on() {
+                // SAFETY: as said.
+                unsafe { trace::emit::unblocks(g, By::Itself) };
+            }
             g.status.readied();
             // SAFETY: our own M, inside the runtime, with the P it parked the goroutine with.
             let p = unsafe { P::of(m) }.expect("a park keeps the P");
@@ -250,7 +266,7 @@ impl Sched {
     fn unpark_own(&self, m: &M, claimed: Option<crate::g::parker::Claimed>) {
         if let Some(claimed) = claimed {
             // SAFETY: our own M, inside the runtime, with the P it parked the goroutine with.
-            unsafe { self.ready_on(P::of(m).expect("a park keeps the P"), claimed) };
+            unsafe { self.ready_on(P::of(m).expect("a park keeps the P"), claimed, By::Itself) };
         }
     }
 
@@ -260,6 +276,10 @@ impl Sched {
     unsafe fn requeue(&self, m: &M, g: &G) {
         // SAFETY: the caller's promise.
         let p = unsafe { P::of(m) }.expect("a yield keeps the P");
+        if trace::on() {
+            // SAFETY: the caller's promise.
+            unsafe { trace::emit::yields(m, g) };
+        }
         g.status.readied();
         p.runq.push_started(Runnable(g));
         // What this P runs next anyway is no reason to wake another M.
@@ -274,7 +294,11 @@ impl Sched {
     /// own queue it would come again before the fresh goroutines, and before those in the global
     /// queue for 61 picks, each of which may be a whole slice.
     #[cold]
-    fn requeue_globally(&self, g: &G) {
+    fn requeue_globally(&self, m: &M, g: &G) {
+        if trace::on() {
+            // SAFETY: our own M, with a P, off whose stack the goroutine has just come.
+            unsafe { trace::emit::of_g(m, Kind::SliceOver, g) };
+        }
         g.status.readied();
         g.slice_ended.set(timer::now().max(1));
         self.inject(Runnable(g));

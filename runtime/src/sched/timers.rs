@@ -23,6 +23,8 @@ use crate::p::runq::Runnable;
 use crate::timer::heap::Target;
 use crate::timer::node::{Fired, Node};
 use crate::timer::{self, NEVER, Nanos};
+use crate::trace;
+use crate::trace::event::By;
 use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,6 +108,9 @@ impl Sched {
                 due
             };
             let full = due.len() == BATCH;
+            if trace::on() && !due.is_empty() {
+                trace::emit::timers(p, due.len());
+            }
             for target in due.drain(..) {
                 any = true;
                 let woken = match target {
@@ -140,7 +145,9 @@ impl Sched {
 
     /// A waiter that was claimed: a goroutine to be queued, or a plain thread, which is woken.
     fn woken(&self, claimed: Claimed) -> Option<Runnable> {
-        self.readied(claimed).map_err(Claimed::ready_outside).ok()
+        self.readied(claimed, By::Timer)
+            .map_err(|claimed| claimed.ready_outside(By::Timer))
+            .ok()
     }
 
     /// Fires a timer that is more than a wait; what is to be queued for it.
