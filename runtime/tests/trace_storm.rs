@@ -77,6 +77,15 @@ fn storm(rt: &Runtime, rounds: usize) {
     echo.join().unwrap();
 }
 
+/// Ends the storm, also if a check fails.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn every_goroutines_life_is_legal() {
     let _alone = alone();
@@ -96,15 +105,14 @@ fn traces_begin_and_end_during_a_storm() {
     for procs in PROCS {
         within_minute(|| {
             let rt = runtime::start(procs);
-            let stop = Arc::new(AtomicBool::new(false));
+            let stop = AtomicBool::new(false);
             std::thread::scope(|s| {
-                let done = stop.clone();
-                let rt = &rt;
-                s.spawn(move || {
-                    while !done.load(Ordering::SeqCst) {
-                        storm(rt, scale(100));
+                s.spawn(|| {
+                    while !stop.load(Ordering::SeqCst) {
+                        storm(&rt, scale(100));
                     }
                 });
+                let _end = StopAtEnd(&stop);
                 let mut events = 0;
                 for n in 0..scale(200) {
                     let out = Shared::default();
@@ -123,7 +131,6 @@ fn traces_begin_and_end_during_a_storm() {
                     states::check(&trace);
                     events += trace.events.len();
                 }
-                stop.store(true, Ordering::SeqCst);
                 assert!(events > 0);
             });
         });
@@ -143,6 +150,7 @@ fn snapshots_are_taken_during_a_storm() {
                         storm(&rt, scale(100));
                     }
                 });
+                let _end = StopAtEnd(&stop);
                 let recorder = FlightRecorder::start(Duration::from_millis(30)).unwrap();
                 assert!(matches!(
                     FlightRecorder::start(Duration::from_millis(30)),
@@ -168,7 +176,6 @@ fn snapshots_are_taken_during_a_storm() {
                         assert!(trace.events.len() < 10_000_000);
                     }
                 }
-                stop.store(true, Ordering::SeqCst);
                 let seen = recorder.stop().unwrap();
                 assert!(seen.events > 0);
             });

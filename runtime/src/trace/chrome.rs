@@ -81,6 +81,9 @@ impl Chrome {
                     Value::Number(n) => {
                         let _ = write!(self.out, "{n}");
                     }
+                    Value::Time(n) => {
+                        let _ = write!(self.out, "{}", n.saturating_sub(self.start));
+                    }
                     Value::Address(n) => {
                         let _ = write!(self.out, "\"{n:#x}\"");
                     }

@@ -6,7 +6,7 @@
 
 use super::clock::Anchor;
 use super::error::{Summary, TraceError};
-use super::event::{Event, Kind, NO_M, NO_P, Raw};
+use super::event::{Event, Kind, NO_M, NO_P, Raw, low};
 use super::flight::{Flight, Snapshot};
 use super::stream::Stream;
 use super::{emit, session};
@@ -48,6 +48,8 @@ pub(crate) struct Collector {
     anchor: Anchor,
     /// What was taken, and what is younger than the last turn.
     batch: Vec<Event>,
+    /// What is missing at the end of the last turn, and not said yet: for those who end now.
+    holes: Vec<Event>,
 }
 
 impl Collector {
@@ -58,6 +60,7 @@ impl Collector {
             flight: None,
             anchor: Anchor::take(),
             batch: Vec::new(),
+            holes: Vec::new(),
         }
     }
 
@@ -99,7 +102,10 @@ impl Collector {
             }
             Command::Detach(What::Trace, _, answer) => {
                 let stream = self.trace.take();
-                let end = stream.map(|stream| stream.finish(self.anchor.ns));
+                let end = stream.map(|mut stream| {
+                    stream.write(&self.holes);
+                    stream.finish(self.anchor.ns)
+                });
                 let _ = answer.send(end.unwrap_or(Err(TraceError::NotRunning)));
             }
             Command::Detach(What::Flight, _, answer) => {
@@ -109,7 +115,7 @@ impl Collector {
             }
             Command::Snapshot(answer) => {
                 if let Some(flight) = &self.flight {
-                    let _ = answer.send(flight.snapshot(self.anchor.ns));
+                    let _ = answer.send(flight.snapshot(self.anchor.ns, &self.holes));
                 }
             }
         }
@@ -120,31 +126,46 @@ impl Collector {
         let now = Anchor::take();
         // Pairs with the light fence in `Ring::put`.
         heavy_fence();
-        let mut missing = Vec::new();
+        let before = self.anchor;
+        self.holes.clear();
         for ring in session::rings() {
-            let (rt, m) = (ring.rt, ring.m);
+            let first = self.batch.len();
             // SAFETY: it is registered with our session. What is read is used once.
-            unsafe { ring.take(|raw| self.batch.push(Event::new(raw, rt, m, 0))) };
+            unsafe {
+                let (rt, m) = (ring.rt, ring.m);
+                ring.take(|raw| self.batch.push(Event::new(raw, rt, m, 0)));
+            }
+            let lost = self.batch[first..].iter_mut().filter(|e| e.kind == Kind::Lost);
+            for e in lost {
+                let since = ring.take_missing_since();
+                e.arg = since.unwrap_or_else(|| before.until(now, e.arg));
+            }
+            let (count, since) = ring.lost();
+            if count == 0 {
+                continue;
+            }
+            let since = ring
+                .take_missing_since()
+                .unwrap_or_else(|| before.until(now, since));
             // Acquire: pairs with the Release in `thread_ends`.
             if last || ring.retired.load(Ordering::Acquire) {
-                missing.push((ring.take_lost(), rt, m));
+                self.batch.push(missing(now.ticks, count, since, ring.rt, ring.m));
+            } else {
+                ring.set_missing_since(since); // it says so itself when it has room
+                self.holes.push(missing(now.ns, count, since, ring.rt, ring.m));
             }
         }
-        missing.push((emit::take_outside(&mut self.batch), 0, NO_M));
-        for ((count, since), rt, m) in missing.into_iter().filter(|m| m.0.0 > 0) {
-            let raw = Raw::new(now.ticks, Kind::Lost, NO_P, super::event::low(count), 0, since);
-            // SAFETY: it has no text.
-            self.batch.push(unsafe { Event::new(raw, rt, m, 0) });
+        let (count, since) = emit::take_outside(&mut self.batch);
+        if count > 0 {
+            let since = before.until(now, since);
+            self.batch.push(missing(now.ticks, count, since, 0, NO_M));
         }
         // Stable, and quick on what consists of sorted parts.
         self.batch.sort_by_key(|e| e.at);
         let ready = self.batch.partition_point(|e| e.at <= now.ticks);
         let mut events: Vec<Event> = self.batch.drain(..ready).collect();
         for e in &mut events {
-            e.at = self.anchor.until(now, e.at);
-            if e.kind == Kind::Lost {
-                e.arg = self.anchor.until(now, e.arg);
-            }
+            e.at = before.until(now, e.at);
         }
         self.anchor = now;
         if let Some(stream) = &mut self.trace {
@@ -157,4 +178,11 @@ impl Collector {
             flight.remember(Arc::new(events), now.ns);
         }
     }
+}
+
+/// Events are missing up to `at`.
+fn missing(at: u64, count: u64, since: u64, rt: u32, m: u32) -> Event {
+    let raw = Raw::new(at, Kind::Lost, NO_P, low(count), 0, since);
+    // SAFETY: it has no text.
+    unsafe { Event::new(raw, rt, m, 0) }
 }

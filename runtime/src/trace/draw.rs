@@ -270,6 +270,7 @@ impl Drawing<'_> {
             for (p, was) in was.0.iter().enumerate() {
                 let p = p as u16;
                 self.p(rt, p).m = was.m;
+                self.p(rt, p).seen = was.seen;
                 self.p(rt, p).open = was.open;
                 match was.open {
                     POpen::None => {}
@@ -279,6 +280,8 @@ impl Drawing<'_> {
             }
             for (m, was) in was.1.iter().enumerate() {
                 let m = m as u32;
+                self.m(rt, m).ended = was.ended;
+                self.m(rt, m).seen = was.seen;
                 match was.open {
                     MOpen::None => {}
                     MOpen::Runs { g, without } => {
@@ -332,25 +335,29 @@ impl Drawing<'_> {
 
     /// A goroutine's turn begins on the track of a P or an M.
     pub(super) fn begin_run(&mut self, track: Track, g: u64, flow: Option<Flow>) {
-        let other = match track {
-            Track::P(rt, p) => (Arg::M, u64::from(self.known_p(rt, p).m)),
+        let (other, number) = match track {
+            Track::P(rt, p) => (Arg::M, Some(self.known_p(rt, p).m.into())),
             _ => (Arg::P, self.p_of(g)),
         };
         let args = [
             (Arg::G, Value::Number(g)),
-            (other.0, Value::Number(other.1)),
+            (other, Value::Number(number.unwrap_or_default())),
         ];
+        let args = match number {
+            Some(_) => &args[..],
+            None => &args[..1],
+        };
         let mut text = String::new();
         let state = self.model.gs.entry(g).or_default();
         let name = state.title(g, &mut text);
-        self.sink.begin(self.at, track, name, Cat::Goroutine, &args, flow);
+        self.sink.begin(self.at, track, name, Cat::Goroutine, args, flow);
     }
 
     /// The P that the goroutine runs on, as far as is known.
-    fn p_of(&self, g: u64) -> u64 {
+    fn p_of(&self, g: u64) -> Option<u64> {
         match self.model.gs.get(&g).map(|g| g.open) {
-            Some(GOpen::Runs { p, .. }) => p.into(),
-            _ => NO_P.into(),
+            Some(GOpen::Runs { p, .. }) if p != NO_P => Some(p.into()),
+            _ => None,
         }
     }
 

@@ -116,6 +116,11 @@ impl Pending {
         self.push(0, kind, p, small, g, arg);
     }
 
+    /// As [`Pending::record`], of what was found in runtime `rt`.
+    pub(super) fn found(mut self, rt: u32, kind: Kind, p: u16, small: u64, g: u64, arg: u64) {
+        self.push(rt, kind, p, small, g, arg);
+    }
+
     fn push(&mut self, rt: u32, kind: Kind, p: u16, small: u64, g: u64, arg: u64) {
         let outside = &mut *self.outside;
         let raw = Raw::new(self.at, kind, p, small, g, arg);
@@ -143,7 +148,7 @@ pub(crate) fn take_outside(into: &mut Vec<Event>) -> (u64, u64) {
 
 /// Records what was found when the recording began.
 pub(crate) fn found(rt: u32, kind: Kind, p: u16, small: u64, g: u64, arg: u64) {
-    pending().push(rt, kind, p, small, g, arg);
+    pending().found(rt, kind, p, small, g, arg);
 }
 
 /// Records an event of whatever thread this is.

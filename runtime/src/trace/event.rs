@@ -87,7 +87,7 @@ pub(crate) enum Kind {
     /// A runtime has ended. Arg: its number.
     RuntimeEnd,
     /// There was no room in this M's (or the threads') buffer. Small: how many events are missing. Arg:
-    /// since when.
+    /// since when; in ns, once it was taken out of the buffer.
     Lost,
 }
 

@@ -6,7 +6,7 @@
 //! beginning what each P and each goroutine does, and what they are called.
 
 use super::error::{Summary, TraceError};
-use super::event::Event;
+use super::event::{Event, Kind};
 use super::draw::Drawing;
 use super::model::Model;
 use super::sink::Nothing;
@@ -67,19 +67,26 @@ impl Flight {
         }
     }
 
-    pub(crate) fn snapshot(&self, now: u64) -> Snapshot {
+    /// What is remembered `now`, and what is known to be missing at the end of it.
+    pub(crate) fn snapshot(&self, now: u64, holes: &[Event]) -> Snapshot {
+        let holes = Chunk {
+            events: Arc::new(holes.to_vec()),
+            bytes: 0,
+        };
         Snapshot {
             before: self.before.clone(),
-            chunks: self.chunks.iter().cloned().collect(),
+            chunks: self.chunks.iter().cloned().chain([holes]).collect(),
             now,
         }
     }
 
     /// What it has seen, in all.
     pub(crate) fn summary(&self) -> Summary {
+        let kept = || self.chunks.iter().flat_map(|c| c.events.iter());
+        let lost = kept().filter(|e| e.kind == Kind::Lost);
         Summary {
-            events: self.before.events + self.chunks.iter().map(|c| c.events.len() as u64).sum::<u64>(),
-            lost: self.before.lost,
+            events: self.before.events + kept().count() as u64,
+            lost: self.before.lost + lost.map(|e| e.small).sum::<u64>(),
             bytes: 0,
         }
     }

@@ -11,6 +11,12 @@ impl Drawing<'_> {
     pub(crate) fn event(&mut self, e: &Event) {
         self.at = e.at;
         self.model.events += 1;
+        if e.m != NO_M {
+            self.m(e.rt, e.m).seen = true;
+        }
+        if e.p != NO_P && e.kind != Kind::FoundP {
+            self.p(e.rt, e.p).seen = true;
+        }
         match e.kind {
             Kind::Spawn => self.spawn(e),
             Kind::Exists => {
@@ -178,11 +184,12 @@ impl Drawing<'_> {
 
     fn found_p(&mut self, e: &Event) {
         let runs = e.small == 0;
-        if self.p(e.rt, e.p).open != POpen::None {
+        if self.p(e.rt, e.p).seen {
             return; // its own events are better
         }
         let m = e.arg as u32;
-        if runs && self.m(e.rt, m).open == MOpen::None {
+        self.p(e.rt, e.p).seen = true;
+        if runs && !self.m(e.rt, m).seen {
             self.start(e.rt, e.p, m, e.g);
         } else if !runs {
             self.p(e.rt, e.p).open = POpen::Idle;
@@ -264,7 +271,7 @@ impl Drawing<'_> {
         self.model.lost += e.small;
         let args = [
             (Arg::Count, Value::Number(e.small)),
-            (Arg::Since, Value::Number(e.arg)),
+            (Arg::Since, Value::Time(e.arg)),
         ];
         let track = match e.m {
             NO_M => self.place(e),

@@ -22,6 +22,8 @@ pub(super) enum POpen {
 #[derive(Clone, Debug, Default)]
 pub(super) struct PState {
     pub(super) declared: bool,
+    /// An event of its own has come.
+    pub(super) seen: bool,
     pub(super) open: POpen,
     /// The M that runs the goroutine.
     pub(super) m: u32,
@@ -44,6 +46,8 @@ pub(super) enum MOpen {
 #[derive(Clone, Debug, Default)]
 pub(super) struct MState {
     pub(super) declared: bool,
+    /// An event of its own has come.
+    pub(super) seen: bool,
     pub(super) open: MOpen,
     /// The goroutine that was the last to end here.
     pub(super) ended: u64,

@@ -197,7 +197,7 @@ impl Perfetto {
             self.inner.clear();
             self.inner.number(annotation::NAME_ID, arg as u64 + 1);
             match value {
-                Value::Number(n) => self.inner.number(annotation::NUMBER, n),
+                Value::Number(n) | Value::Time(n) => self.inner.number(annotation::NUMBER, n),
                 Value::Address(n) => self.inner.number(annotation::POINTER, n),
                 Value::Text(s) => self.inner.bytes(annotation::TEXT, s.as_bytes()),
             }

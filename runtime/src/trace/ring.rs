@@ -53,11 +53,17 @@ struct Own {
 
 /// What the collector writes.
 #[repr(align(128))]
-struct Taken(AtomicU64);
+struct Taken {
+    /// Events that have been taken.
+    tail: AtomicU64,
+    /// Since when events are missing at the end of the last turn, in ns; 0: none are. (Ticks of an earlier turn
+    /// cannot be told in ns any more.)
+    missing_since: AtomicU64,
+}
 
 pub(crate) struct Ring {
     own: Own,
-    tail: Taken,
+    taken: Taken,
     slots: Box<[UnsafeCell<MaybeUninit<Raw>>]>,
     /// Whose it is.
     pub(crate) rt: u32,
@@ -95,7 +101,10 @@ impl Ring {
                 lost: AtomicU64::new(0),
                 lost_since: AtomicU64::new(0),
             },
-            tail: Taken(AtomicU64::new(0)),
+            taken: Taken {
+                tail: AtomicU64::new(0),
+                missing_since: AtomicU64::new(0),
+            },
             slots,
             rt,
             m,
@@ -180,7 +189,7 @@ impl Ring {
     #[inline(never)]
     unsafe fn make_room(&self, head: u64) -> bool {
         // Acquire: pairs with the Release in `take`, after which these slots are ours.
-        let tail = self.tail.0.load(Ordering::Acquire);
+        let tail = self.taken.tail.load(Ordering::Acquire);
         self.own.tail_seen.set(tail);
         let lost = self.own.lost.load(Ordering::Relaxed);
         // Half of it, if some are missing: else it is full again at once, and holes are everywhere.
@@ -192,8 +201,8 @@ impl Ring {
             if lost == 0 {
                 self.own.lost_since.store(clock::ticks(), Ordering::Relaxed);
             }
-            // Relaxed: the owner's own; the collector reads it when the owner has stopped.
-            self.own.lost.store(lost + 1, Ordering::Relaxed);
+            // Release: pairs with the Acquire in `lost`: who sees that there are some sees since when.
+            self.own.lost.store(lost + 1, Ordering::Release);
             return false;
         }
         if lost > 0 {
@@ -233,21 +242,33 @@ impl Ring {
         // Acquire: pairs with the Release in `put`.
         let head = self.own.state.load(Ordering::Acquire) / 2;
         // Relaxed: the collector's own.
-        let tail = self.tail.0.load(Ordering::Relaxed);
+        let tail = self.taken.tail.load(Ordering::Relaxed);
         for at in tail..head {
             // SAFETY: published, and not given back.
             each(unsafe { (*self.slots[at as usize % CAPACITY].get()).assume_init_read() });
         }
         // Release: pairs with the Acquire in `make_room`.
-        self.tail.0.store(head, Ordering::Release);
+        self.taken.tail.store(head, Ordering::Release);
     }
 
-    /// Events that are missing at the end, and since when. To be called when nothing is recorded any more.
-    pub(crate) fn take_lost(&self) -> (u64, u64) {
-        (
-            self.own.lost.swap(0, Ordering::Relaxed),
-            self.own.lost_since.load(Ordering::Relaxed),
-        )
+    /// Events that are missing now, and since when, in ticks.
+    pub(crate) fn lost(&self) -> (u64, u64) {
+        // Acquire: pairs with the Release in `make_room`.
+        let lost = self.own.lost.load(Ordering::Acquire);
+        (lost, self.own.lost_since.load(Ordering::Relaxed))
+    }
+
+    /// Since when events are missing, if some were at the end of the last turn. For the collector.
+    pub(crate) fn take_missing_since(&self) -> Option<u64> {
+        // Relaxed: the collector's own.
+        let since = self.taken.missing_since.load(Ordering::Relaxed);
+        self.taken.missing_since.store(0, Ordering::Relaxed);
+        (since != 0).then_some(since)
+    }
+
+    /// Remembers since when events are missing. For the collector.
+    pub(crate) fn set_missing_since(&self, since: u64) {
+        self.taken.missing_since.store(since, Ordering::Relaxed);
     }
 
     /// Belongs to `session` from now on: what came late in the last one is thrown away.
@@ -258,8 +279,9 @@ impl Ring {
         // SAFETY: without a collector, the owner may do as one. What is read is not used again.
         unsafe { self.take(|raw| raw.discard()) };
         // Relaxed: the owner's own.
-        self.own.tail_seen.set(self.tail.0.load(Ordering::Relaxed));
+        self.own.tail_seen.set(self.taken.tail.load(Ordering::Relaxed));
         self.own.lost.store(0, Ordering::Relaxed);
+        self.taken.missing_since.store(0, Ordering::Relaxed);
         self.own.session.store(session, Ordering::Relaxed);
     }
 }

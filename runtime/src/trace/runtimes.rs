@@ -96,28 +96,43 @@ pub(super) fn find_all(found: Found) {
             // SAFETY: a location of the program's, always.
             let site = unsafe { ptr::from_ref(g.site()) } as u64;
             found(r.number, Kind::Exists, NO_P, low(g.parent()), id, site);
-            if let (Some(name), _) = g.tag.copy() {
+            let (name, _) = g.tag.copy();
+            if let Some(name) = name
+                && g.id().as_u64() == id
+            {
                 let name = boxed(Text::Name(name.into()));
                 found(r.number, Kind::Name, NO_P, r.number.into(), id, name);
             }
         });
         for p in ps {
-            let idle = p.idle.load(Ordering::Relaxed);
-            // Acquire: pairs with the Release in `attach`.
-            // SAFETY: Ms live as long as their runtime, and Gs as long as any does.
-            let runs = unsafe {
-                p.m.load(Ordering::Acquire)
-                    .as_ref()
-                    .and_then(|m| Some((m.id, m.curg.load(Ordering::Relaxed).as_ref()?)))
-            };
-            let p = p.id as u16;
-            match runs {
-                Some((m, g)) if !idle => {
-                    found(r.number, Kind::FoundP, p, 0, g.id().as_u64(), u64::from(m));
-                }
-                _ if idle => found(r.number, Kind::FoundP, p, 1, 0, 0),
-                _ => {}
-            }
+            find_p(r.number, p);
         }
+    }
+}
+
+/// What a P does: whether it is idle, which pick it is at, and the goroutine that runs there, and on which M.
+fn look(p: &P) -> (bool, u32, Option<(u32, u64)>) {
+    let (idle, tick) = (p.idle.load(Ordering::Relaxed), p.schedtick.load(Ordering::Acquire));
+    // Acquire: pairs with the Release in `attach`.
+    // SAFETY: Ms live as long as their runtime, and Gs as long as any does.
+    let runs = unsafe {
+        p.m.load(Ordering::Acquire)
+            .as_ref()
+            .and_then(|m| Some((m.id, m.curg.load(Ordering::Acquire).as_ref()?.id().as_u64())))
+    };
+    (idle, tick, runs)
+}
+
+/// Records what a P does, if it did the same just before and just after: then it did so at the event's time.
+fn find_p(number: u32, p: &P) {
+    let before = look(p);
+    let pending = emit::pending();
+    if look(p) != before {
+        return; // its own events say it
+    }
+    match before {
+        (true, ..) => pending.found(number, Kind::FoundP, p.id as u16, 1, 0, 0),
+        (_, _, Some((m, g))) => pending.found(number, Kind::FoundP, p.id as u16, 0, g, m.into()),
+        _ => {}
     }
 }

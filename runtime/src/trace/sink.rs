@@ -141,6 +141,8 @@ impl<'a> Name<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Value<'a> {
     Number(u64),
+    /// A time, in ns of CLOCK_MONOTONIC.
+    Time(u64),
     Address(u64),
     Text(&'a str),
 }
