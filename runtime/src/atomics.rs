@@ -199,10 +199,10 @@ mod fences {
     }
 }
 
-#[cfg(not(loom))]
-pub(crate) use fences::{init_fences, set_tracing, tracing};
 #[cfg_attr(
     all(loom, not(test)),
     expect(unused_imports, reason = "the models use them")
 )]
 pub(crate) use fences::{heavy_fence, light_fence};
+#[cfg(not(loom))]
+pub(crate) use fences::{init_fences, set_tracing, tracing};

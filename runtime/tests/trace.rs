@@ -47,7 +47,11 @@ fn names_regions_logs_and_arrows_are_there() {
     within_minute(|| {
         let _alone = alone();
         for procs in PROCS {
-            let rt = runtime::Builder::new().procs(procs).name("small").build().unwrap();
+            let rt = runtime::Builder::new()
+                .procs(procs)
+                .name("small")
+                .build()
+                .unwrap();
             let (trace, ()) = traced(|| rt.run(program));
             let counts = traced::states::check(&trace);
             assert_eq!(counts.lost, 0);
@@ -60,7 +64,10 @@ fn names_regions_logs_and_arrows_are_there() {
             assert_eq!(log.text("message"), "60");
             assert_eq!(log.cat, "log");
             assert!(regions[0].1 <= log.at && log.at <= regions[0].2);
-            let spawn = trace.instants("spawn").find(|e| e.number("g") == g).unwrap();
+            let spawn = trace
+                .instants("spawn")
+                .find(|e| e.number("g") == g)
+                .unwrap();
             assert!(spawn.text("site").contains("trace.rs:"), "{spawn:?}");
             assert!(spawn.number("parent") > 0);
             // What it waits for, and on what: the same channel each time.
@@ -137,11 +144,17 @@ fn who_woke_whom_is_said() {
             let (me, child) = h.join().unwrap();
             assert!(me != 0 && child != 0);
         });
-        let by: HashSet<_> = trace.instants("unblock").map(|e| e.text("by").to_owned()).collect();
+        let by: HashSet<_> = trace
+            .instants("unblock")
+            .map(|e| e.text("by").to_owned())
+            .collect();
         for who in ["thread", "timer", "goroutine"] {
             assert!(by.contains(who), "{who}: {by:?}");
         }
-        for e in trace.instants("unblock").filter(|e| e.text("by") == "goroutine") {
+        for e in trace
+            .instants("unblock")
+            .filter(|e| e.text("by") == "goroutine")
+        {
             assert!(e.number("waker") > 0, "{e:?}");
         }
     });
@@ -297,7 +310,10 @@ fn a_trace_is_there_once_and_errors_are_clear() {
         assert!(matches!(trace::stop(), Err(TraceError::NotRunning)));
         trace::start(io::sink()).unwrap();
         assert!(trace::is_on());
-        assert!(matches!(trace::start(io::sink()), Err(TraceError::AlreadyRunning)));
+        assert!(matches!(
+            trace::start(io::sink()),
+            Err(TraceError::AlreadyRunning)
+        ));
         trace::stop().unwrap();
         assert!(!trace::is_on());
         assert!(matches!(trace::stop(), Err(TraceError::NotRunning)));
@@ -331,7 +347,13 @@ fn a_writer_that_fails_is_told_by_stop_and_the_program_goes_on() {
     within_minute(|| {
         let _alone = alone();
         let rt = runtime::start(2);
-        for (left, panics) in [(0, false), (1000, false), (20_000, false), (0, true), (1000, true)] {
+        for (left, panics) in [
+            (0, false),
+            (1000, false),
+            (20_000, false),
+            (0, true),
+            (1000, true),
+        ] {
             trace::start(Failing { left, panics }).unwrap();
             for _ in 0..3 {
                 rt.run(program);
@@ -356,10 +378,18 @@ fn a_writer_that_fails_is_told_by_stop_and_the_program_goes_on() {
 fn a_runtime_may_start_and_end_in_the_middle() {
     within_minute(|| {
         let _alone = alone();
-        let first = runtime::Builder::new().procs(1).name("first").build().unwrap();
+        let first = runtime::Builder::new()
+            .procs(1)
+            .name("first")
+            .build()
+            .unwrap();
         let (trace, ()) = traced(|| {
             first.run(program);
-            let second = runtime::Builder::new().procs(2).name("second").build().unwrap();
+            let second = runtime::Builder::new()
+                .procs(2)
+                .name("second")
+                .build()
+                .unwrap();
             let (tx, rx) = bounded::<u32>(0);
             // One runtime's goroutines wake another's.
             let h = second.spawn(move || rx.iter().sum::<u32>());
@@ -391,7 +421,9 @@ fn what_was_there_before_is_known_by_name() {
                 let _ = rx.recv();
             })
         });
-        assert!(eventually(|| rt.schedtrace(true).contains("(chan receive)")));
+        assert!(eventually(|| rt
+            .schedtrace(true)
+            .contains("(chan receive)")));
         let (trace, ()) = traced(|| {
             drop(tx);
             old.join().unwrap();
@@ -406,12 +438,17 @@ fn plain_threads_have_regions_and_logs_too() {
     within_minute(|| {
         let _alone = alone();
         let (trace, ()) = traced(|| {
-            trace::in_region("outer", || trace::in_region("inner", || trace::log("cat", "here")));
+            trace::in_region("outer", || {
+                trace::in_region("inner", || trace::log("cat", "here"))
+            });
         });
         let tid = unsafe { libc::gettid() } as u64;
         assert_eq!(trace.slices("outer")[0].0, Place::Thread(tid));
         assert_eq!(trace.slices("inner")[0].0, Place::Thread(tid));
-        assert_eq!(trace.instants("cat").next().unwrap().text("message"), "here");
+        assert_eq!(
+            trace.instants("cat").next().unwrap().text("message"),
+            "here"
+        );
     });
 }
 
@@ -425,7 +462,9 @@ fn text_of_any_kind_survives_both_formats() {
             let out = Shared::default();
             trace::start_as(format, out.clone()).unwrap();
             rt.run(|| {
-                go!(name = odd, move || trace::log("odd", odd)).join().unwrap();
+                go!(name = odd, move || trace::log("odd", odd))
+                    .join()
+                    .unwrap();
             });
             trace::stop().unwrap();
             let bytes = out.take();

@@ -121,7 +121,11 @@ fn a_program_that_aborts_leaves_what_was_written() {
     within_minute(|| {
         let file = file("d.pftrace");
         let debug = format!("trace={}", file.display());
-        let out = child("aborting_child", &[("RUNTIME_DEBUG", &debug)], Duration::from_secs(30));
+        let out = child(
+            "aborting_child",
+            &[("RUNTIME_DEBUG", &debug)],
+            Duration::from_secs(30),
+        );
         assert!(!out.status.success());
         let bytes = std::fs::read(&file).unwrap();
         std::fs::remove_file(file).unwrap();
@@ -143,11 +147,18 @@ fn refused_child() {
 fn a_bad_path_is_a_clear_error() {
     within_minute(|| {
         for (value, words) in [
-            ("trace=/nonexistent/dir/t.json", "the trace cannot be written to /nonexistent/dir/t.json"),
+            (
+                "trace=/nonexistent/dir/t.json",
+                "the trace cannot be written to /nonexistent/dir/t.json",
+            ),
             ("trace=", "trace=FILE"),
             ("trace=/", "the trace cannot be written to /"),
         ] {
-            let out = child("refused_child", &[("RUNTIME_DEBUG", value)], Duration::from_secs(30));
+            let out = child(
+                "refused_child",
+                &[("RUNTIME_DEBUG", value)],
+                Duration::from_secs(30),
+            );
             assert!(out.stdout.contains(words), "{value}: {}", out.stdout);
         }
     });

@@ -73,7 +73,12 @@ fn storm(rt: &Runtime, rounds: usize) {
     workers.into_iter().for_each(|h| h.join().unwrap());
     from_thread.join().unwrap();
     assert_eq!(sum.join().unwrap(), 7 * (0..rounds).sum::<usize>());
-    rt.run(|| runtime::net::TcpStream::connect(at).unwrap().write_all(&[0]).unwrap());
+    rt.run(|| {
+        runtime::net::TcpStream::connect(at)
+            .unwrap()
+            .write_all(&[0])
+            .unwrap()
+    });
     echo.join().unwrap();
 }
 
@@ -151,12 +156,12 @@ fn snapshots_are_taken_during_a_storm() {
                     }
                 });
                 let _end = StopAtEnd(&stop);
-                let recorder = FlightRecorder::start(Duration::from_millis(30)).unwrap();
+                let recorder = FlightRecorder::start(Duration::from_millis(10)).unwrap();
                 assert!(matches!(
                     FlightRecorder::start(Duration::from_millis(30)),
                     Err(TraceError::AlreadyRunning)
                 ));
-                for n in 0..scale(150) {
+                for n in 0..scale(80) {
                     std::thread::sleep(Duration::from_millis(5));
                     let mut bytes = Vec::new();
                     let trace = match n % 2 {
@@ -210,7 +215,11 @@ fn a_snapshot_knows_what_began_before_it() {
         let waits = seen.slices("chan receive");
         assert_eq!(waits.len(), 1, "{waits:?}");
         let (first, last) = (seen.events[0].at, seen.events.last().unwrap().at);
-        assert_eq!((waits[0].1, waits[0].2), (first, last), "from one end to the other");
+        assert_eq!(
+            (waits[0].1, waits[0].2),
+            (first, last),
+            "from one end to the other"
+        );
         assert!(last - first < 10_000_000_000);
         drop(recorder);
         assert!(!trace::is_on());
@@ -271,7 +280,10 @@ fn what_a_slow_writer_misses_is_counted_and_nobody_waits_for_it() {
         let summary = trace::stop().unwrap();
         assert!(summary.lost > 0, "{summary:?}");
         // Two events for each yield.
-        assert!(summary.events + summary.lost >= 2 * n, "{summary:?}, {n} yields");
+        assert!(
+            summary.events + summary.lost >= 2 * n,
+            "{summary:?}, {n} yields"
+        );
         let trace = traced::perfetto(&out.take());
         let counts = states::check(&trace);
         assert_eq!(counts.lost, summary.lost);

@@ -17,8 +17,8 @@ use crate::p::P;
 use crate::p::runq::{Pushed, Runnable};
 use crate::timer::heap::Target;
 use crate::timer::{self, nanos};
-use crate::trace::event::{By, Kind};
 use crate::trace;
+use crate::trace::event::{By, Kind};
 use std::fmt;
 use std::ptr;
 

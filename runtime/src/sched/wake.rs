@@ -76,7 +76,7 @@ impl Claimed {
 impl Sched {
     /// # Safety
     /// The caller is inside the runtime and owns `p`, a P of this runtime.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn ready_on(&self, p: &P, claimed: Claimed, by: By) {
         match self.readied(claimed, by) {
             Ok(g) => {

@@ -54,7 +54,10 @@ impl Chrome {
             false => "\n",
         };
         let (pid, tid) = place(track);
-        let _ = write!(self.out, "{comma}{{\"ph\":\"{phase}\",\"pid\":{pid},\"tid\":{tid}");
+        let _ = write!(
+            self.out,
+            "{comma}{{\"ph\":\"{phase}\",\"pid\":{pid},\"tid\":{tid}"
+        );
         if let Some(at) = at {
             let at = at.saturating_sub(self.start);
             let _ = write!(self.out, ",\"ts\":{}.{:03}", at / 1000, at % 1000);

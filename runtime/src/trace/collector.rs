@@ -76,7 +76,9 @@ impl Collector {
                     Err(e) => break e == TryRecvError::Disconnected,
                 }
             };
-            let last = commands.iter().any(|c| matches!(c, Command::Detach(_, true, _)));
+            let last = commands
+                .iter()
+                .any(|c| matches!(c, Command::Detach(_, true, _)));
             self.turn(last);
             for command in commands {
                 self.obey(command);
@@ -135,7 +137,9 @@ impl Collector {
                 let (rt, m) = (ring.rt, ring.m);
                 ring.take(|raw| self.batch.push(Event::new(raw, rt, m, 0)));
             }
-            let lost = self.batch[first..].iter_mut().filter(|e| e.kind == Kind::Lost);
+            let lost = self.batch[first..]
+                .iter_mut()
+                .filter(|e| e.kind == Kind::Lost);
             for e in lost {
                 let since = ring.take_missing_since();
                 e.arg = since.unwrap_or_else(|| before.until(now, e.arg));
@@ -149,10 +153,12 @@ impl Collector {
                 .unwrap_or_else(|| before.until(now, since));
             // Acquire: pairs with the Release in `thread_ends`.
             if last || ring.retired.load(Ordering::Acquire) {
-                self.batch.push(missing(now.ticks, count, since, ring.rt, ring.m));
+                self.batch
+                    .push(missing(now.ticks, count, since, ring.rt, ring.m));
             } else {
                 ring.set_missing_since(since); // it says so itself when it has room
-                self.holes.push(missing(now.ns, count, since, ring.rt, ring.m));
+                self.holes
+                    .push(missing(now.ns, count, since, ring.rt, ring.m));
             }
         }
         let (count, since) = emit::take_outside(&mut self.batch);

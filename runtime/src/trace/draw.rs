@@ -3,7 +3,9 @@
 //! Whatever comes, what is said is well formed: the slices of a track are nested, and in the end closed.
 
 use super::event::{Event, NO_M, NO_P};
-use super::model::{FlowKind, GOpen, Goroutine, MOpen, MState, Model, POpen, PState, Runtime, Thread};
+use super::model::{
+    FlowKind, GOpen, Goroutine, MOpen, MState, Model, POpen, PState, Runtime, Thread,
+};
 use super::sink::{Arg, Cat, Flow, Name, Sink, Track, Value};
 use crate::g::status::WaitReason;
 
@@ -106,7 +108,13 @@ impl Drawing<'_> {
         }
     }
 
-    pub(super) fn begin(&mut self, track: Track, name: Name<'_>, cat: Cat, args: &[(Arg, Value<'_>)]) {
+    pub(super) fn begin(
+        &mut self,
+        track: Track,
+        name: Name<'_>,
+        cat: Cat,
+        args: &[(Arg, Value<'_>)],
+    ) {
         self.sink.begin(self.at, track, name, cat, args, None);
     }
 
@@ -204,12 +212,23 @@ impl Drawing<'_> {
             GOpen::WithoutP(why) => self.begin_without(track, Cat::State, why),
             GOpen::Waits { reason, on } => {
                 let name = Name::Fixed(WaitReason::from_u8(reason).as_str());
-                self.begin(track, name, Cat::Blocked, &[(Arg::Object, Value::Address(!on))]);
+                self.begin(
+                    track,
+                    name,
+                    Cat::Blocked,
+                    &[(Arg::Object, Value::Address(!on))],
+                );
             }
         }
     }
 
-    pub(super) fn instant(&mut self, track: Track, name: Name<'_>, cat: Cat, args: &[(Arg, Value<'_>)]) {
+    pub(super) fn instant(
+        &mut self,
+        track: Track,
+        name: Name<'_>,
+        cat: Cat,
+        args: &[(Arg, Value<'_>)],
+    ) {
         self.sink.instant(self.at, track, name, cat, args, None);
     }
 
@@ -350,7 +369,8 @@ impl Drawing<'_> {
         let mut text = String::new();
         let state = self.model.gs.entry(g).or_default();
         let name = state.title(g, &mut text);
-        self.sink.begin(self.at, track, name, Cat::Goroutine, args, flow);
+        self.sink
+            .begin(self.at, track, name, Cat::Goroutine, args, flow);
     }
 
     /// The P that the goroutine runs on, as far as is known.

@@ -135,7 +135,9 @@ impl Pending {
         // SAFETY: gettid has no preconditions.
         let tid = unsafe { libc::gettid() } as u32;
         // SAFETY: used once.
-        outside.events.push(unsafe { Event::new(raw, rt, NO_M, tid) });
+        outside
+            .events
+            .push(unsafe { Event::new(raw, rt, NO_M, tid) });
     }
 }
 
@@ -197,7 +199,15 @@ pub(crate) unsafe fn of_g(m: &M, kind: Kind, g: &G) {
 #[inline(never)]
 pub(crate) unsafe fn starts(m: &M, g: &G) {
     // SAFETY: the caller's promise.
-    put(m, false, Kind::Start, unsafe { p_of(m) }, 0, g.id().as_u64(), 0);
+    put(
+        m,
+        false,
+        Kind::Start,
+        unsafe { p_of(m) },
+        0,
+        g.id().as_u64(),
+        0,
+    );
 }
 
 /// `g` is off its stack, and about to be published to its wakers.
@@ -212,7 +222,15 @@ pub(crate) unsafe fn blocks(m: &M, g: &G) {
     let reason = g.status.reason() as u64;
     // SAFETY: the caller's promise.
     let p = unsafe { p_of(m) };
-    put(m, false, Kind::Block, p, reason, g.id().as_u64(), !(on.addr() as u64));
+    put(
+        m,
+        false,
+        Kind::Block,
+        p,
+        reason,
+        g.id().as_u64(),
+        !(on.addr() as u64),
+    );
 }
 
 /// `g` let others run.
@@ -223,7 +241,15 @@ pub(crate) unsafe fn blocks(m: &M, g: &G) {
 #[inline(never)]
 pub(crate) unsafe fn yields(m: &M, g: &G) {
     // SAFETY: the caller's promise.
-    put(m, false, Kind::Yield, unsafe { p_of(m) }, 0, g.id().as_u64(), 0);
+    put(
+        m,
+        false,
+        Kind::Yield,
+        unsafe { p_of(m) },
+        0,
+        g.id().as_u64(),
+        0,
+    );
 }
 
 /// `g` has ended.
@@ -253,7 +279,9 @@ pub(crate) unsafe fn spawned(g: &G, rt: u32) {
     let m = unsafe { current().as_ref() };
     // SAFETY: a spawn on a goroutine is inside the runtime; one from outside (a goroutine of
     // another runtime, whose P may be gone) is not.
-    let p = m.filter(|m| m.handshake.inside()).map_or(NO_P, |m| unsafe { p_of(m) });
+    let p = m
+        .filter(|m| m.handshake.inside())
+        .map_or(NO_P, |m| unsafe { p_of(m) });
     let name = name.map(|name| boxed(Text::Name(name.into())));
     match m {
         Some(m) => {
@@ -347,7 +375,15 @@ pub(crate) fn user(kind: Kind, small: u64, arg: u64) {
             // SAFETY: null, or the goroutine that runs here.
             let g = unsafe { m.curg.load(Ordering::Relaxed).as_ref() };
             // Outside of the runtime: the P may be gone.
-            put(m, false, kind, NO_P, low(small), g.map_or(0, |g| g.id().as_u64()), arg);
+            put(
+                m,
+                false,
+                kind,
+                NO_P,
+                low(small),
+                g.map_or(0, |g| g.id().as_u64()),
+                arg,
+            );
         }
         None => pending().record(kind, NO_P, low(small), 0, arg),
     }

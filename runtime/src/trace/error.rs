@@ -22,11 +22,16 @@ pub enum TraceError {
 impl fmt::Display for TraceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            TraceError::AlreadyRunning => f.write_str("a trace is being recorded already: stop it first"),
+            TraceError::AlreadyRunning => {
+                f.write_str("a trace is being recorded already: stop it first")
+            }
             TraceError::NotRunning => f.write_str("no trace is being recorded"),
             TraceError::Write(e) => write!(f, "the trace could not be written: {e}"),
             TraceError::Thread(e) => {
-                write!(f, "the system gives no thread to write the trace ({e}): raise the limit on threads")
+                write!(
+                    f,
+                    "the system gives no thread to write the trace ({e}): raise the limit on threads"
+                )
             }
             TraceError::Collector => f.write_str("the thread that writes the trace has panicked"),
         }

@@ -5,9 +5,9 @@
 //! too old is not thrown away but told to a model that draws nothing: so a snapshot knows from the
 //! beginning what each P and each goroutine does, and what they are called.
 
+use super::draw::Drawing;
 use super::error::{Summary, TraceError};
 use super::event::{Event, Kind};
-use super::draw::Drawing;
 use super::model::Model;
 use super::sink::Nothing;
 use super::stream::{Format, Stream};

@@ -43,10 +43,7 @@ impl Drawing<'_> {
                     (Arg::Wait, Value::Text(WaitReason::from_u8(reason).as_str())),
                     (Arg::Object, Value::Address(!e.arg)),
                 ];
-                self.stop(e, &why, GOpen::Waits {
-                    reason,
-                    on: e.arg,
-                });
+                self.stop(e, &why, GOpen::Waits { reason, on: e.arg });
             }
             Kind::Unblock => self.unblock(e),
             Kind::Yield => self.stop(e, &end("yield"), GOpen::Runnable),
@@ -144,10 +141,12 @@ impl Drawing<'_> {
 
     fn spawn(&mut self, e: &Event) {
         let state = self.g(e.g);
-        state.rt = e.rt; // of who made it; its name, or its start, says better
+        if !state.tracked {
+            state.rt = e.rt; // of who made it; its name, or its start, says better
+        }
         state.site = e.arg as usize;
-        state.open = GOpen::Runnable;
         let at = state.location();
+        self.open_g(e.g, GOpen::Runnable, &[]);
         let flow = self.flow(e.g, FlowKind::Spawn);
         let track = self.place(e);
         let site = at.map(|at| format!("{}:{}:{}", at.file(), at.line(), at.column()));
@@ -157,7 +156,8 @@ impl Drawing<'_> {
             (Arg::Site, Value::Text(site.as_deref().unwrap_or_default())),
         ];
         let name = Name::Fixed("spawn");
-        self.sink.instant(self.at, track, name, Cat::Spawn, &args, Some(flow));
+        self.sink
+            .instant(self.at, track, name, Cat::Spawn, &args, Some(flow));
     }
 
     fn unblock(&mut self, e: &Event) {
@@ -178,7 +178,8 @@ impl Drawing<'_> {
             _ => &args[..2],
         };
         let name = Name::Fixed("unblock");
-        self.sink.instant(self.at, track, name, Cat::Wake, args, Some(flow));
+        self.sink
+            .instant(self.at, track, name, Cat::Wake, args, Some(flow));
         self.open_g(e.g, GOpen::Runnable, &end("lost events"));
     }
 
@@ -245,7 +246,12 @@ impl Drawing<'_> {
     fn runtime_event(&mut self, e: &Event) {
         let (mut args, mut procs) = (Vec::new(), 0);
         if let Some(Text::Runtime(_, name, n)) = e.text.as_deref() {
-            self.model.runtimes.entry(e.rt).or_default().name.clone_from(name);
+            self.model
+                .runtimes
+                .entry(e.rt)
+                .or_default()
+                .name
+                .clone_from(name);
             args = vec![
                 (Arg::Name, Value::Text(name)),
                 (Arg::Procs, Value::Number((*n).into())),
@@ -341,7 +347,12 @@ impl Drawing<'_> {
             (Arg::G, Value::Number(e.g)),
             (Arg::P, Value::Number(e.p.into())),
         ];
-        self.instant(Track::M(e.rt, e.m), Name::Fixed("back"), Cat::Handoff, &args);
+        self.instant(
+            Track::M(e.rt, e.m),
+            Name::Fixed("back"),
+            Cat::Handoff,
+            &args,
+        );
         if e.p == NO_P {
             return;
         }

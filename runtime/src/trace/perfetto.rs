@@ -243,8 +243,12 @@ impl Sink for Perfetto {
         self.flush();
         // The vocabulary.
         self.interned.clear();
-        let cats = Cat::ALL.iter().map(|c| (interned::CATEGORIES, *c as u64, c.as_str()));
-        let args = Arg::ALL.iter().map(|a| (interned::ANNOTATION_NAMES, *a as u64, a.as_str()));
+        let cats = Cat::ALL
+            .iter()
+            .map(|c| (interned::CATEGORIES, *c as u64, c.as_str()));
+        let args = Arg::ALL
+            .iter()
+            .map(|a| (interned::ANNOTATION_NAMES, *a as u64, a.as_str()));
         for (what, n, text) in cats.chain(args) {
             self.inner.clear();
             self.inner.number(interned::ID, n + 1);
@@ -286,12 +290,18 @@ impl Sink for Perfetto {
             }
             Track::G(rt, _) => {
                 let runtime = Track::Runtime(rt).uuid();
-                (self.group(uuid(9, rt, 1), runtime, "goroutines", GS), None, name)
+                (
+                    self.group(uuid(9, rt, 1), runtime, "goroutines", GS),
+                    None,
+                    name,
+                )
             }
             Track::Regions(rt, g) => (Track::G(rt, g).uuid(), None, "regions"),
-            Track::Thread(_) => {
-                (self.group(threads_group(), PROCESS, "other threads", OTHERS), None, name)
-            }
+            Track::Thread(_) => (
+                self.group(threads_group(), PROCESS, "other threads", OTHERS),
+                None,
+                name,
+            ),
         };
         let ordered = matches!(track, Track::Runtime(_));
         self.descriptor(track.uuid(), parent, name, rank, ordered);

@@ -73,6 +73,9 @@ mod tests {
         );
         m.clear();
         m.number(8, u64::MAX);
-        assert_eq!(m.as_bytes(), b"\x40\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01");
+        assert_eq!(
+            m.as_bytes(),
+            b"\x40\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
+        );
     }
 }

@@ -279,7 +279,9 @@ impl Ring {
         // SAFETY: without a collector, the owner may do as one. What is read is not used again.
         unsafe { self.take(|raw| raw.discard()) };
         // Relaxed: the owner's own.
-        self.own.tail_seen.set(self.taken.tail.load(Ordering::Relaxed));
+        self.own
+            .tail_seen
+            .set(self.taken.tail.load(Ordering::Relaxed));
         self.own.lost.store(0, Ordering::Relaxed);
         self.taken.missing_since.store(0, Ordering::Relaxed);
         self.own.session.store(session, Ordering::Relaxed);

@@ -112,7 +112,10 @@ pub(super) fn find_all(found: Found) {
 
 /// What a P does: whether it is idle, which pick it is at, and the goroutine that runs there, and on which M.
 fn look(p: &P) -> (bool, u32, Option<(u32, u64)>) {
-    let (idle, tick) = (p.idle.load(Ordering::Relaxed), p.schedtick.load(Ordering::Acquire));
+    let (idle, tick) = (
+        p.idle.load(Ordering::Relaxed),
+        p.schedtick.load(Ordering::Acquire),
+    );
     // Acquire: pairs with the Release in `attach`.
     // SAFETY: Ms live as long as their runtime, and Gs as long as any does.
     let runs = unsafe {

@@ -80,7 +80,8 @@ pub(crate) unsafe fn register(m: &M) -> Option<&Ring> {
         return None;
     }
     if m.ring.get().is_null() {
-        m.ring.set(Arc::into_raw(Arc::new(Ring::new(rt, m.id))).cast());
+        m.ring
+            .set(Arc::into_raw(Arc::new(Ring::new(rt, m.id))).cast());
     }
     let ring = m.ring.get().cast::<Ring>();
     // SAFETY: made by `Arc::into_raw`, above, and given up by the M's thread alone.

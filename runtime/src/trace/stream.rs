@@ -1,9 +1,9 @@
 //! A trace that is written: a model, a format, and where it goes.
 
 use super::chrome::Chrome;
+use super::draw::Drawing;
 use super::error::{Summary, TraceError};
 use super::event::Event;
-use super::draw::Drawing;
 use super::model::Model;
 use super::perfetto::Perfetto;
 use super::sink::Sink;
@@ -136,5 +136,6 @@ impl<'w> Stream<'w> {
 
 /// Calls the user's code; a panic becomes an error.
 fn guarded(f: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|_| Err(io::Error::other("the writer panicked")))
+    catch_unwind(AssertUnwindSafe(f))
+        .unwrap_or_else(|_| Err(io::Error::other("the writer panicked")))
 }

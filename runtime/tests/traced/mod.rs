@@ -122,7 +122,9 @@ fn perfetto_of(bytes: &[u8], pid: Option<u32>) -> Trace {
             if let Some(place) = place_of(track.uuid) {
                 trace.tracks.insert(place, track.name);
             } else if track.uuid >> 60 == 2 {
-                trace.runtimes.insert((track.uuid >> 44) & 0xffff, track.name);
+                trace
+                    .runtimes
+                    .insert((track.uuid >> 44) & 0xffff, track.name);
             }
         }
         let Some(e) = packet.track_event else {
@@ -177,7 +179,9 @@ pub fn chrome(bytes: &[u8]) -> Trace {
         };
         let name = e["name"].as_str().unwrap_or_default().to_owned();
         // Nanoseconds, without the errors of binary fractions.
-        let at = e["ts"].as_f64().map_or(0, |us| (us * 1000.0).round() as u64);
+        let at = e["ts"]
+            .as_f64()
+            .map_or(0, |us| (us * 1000.0).round() as u64);
         let is = match e["ph"].as_str().unwrap() {
             "B" => Is::Begin,
             "E" => Is::End,
@@ -211,7 +215,12 @@ pub fn chrome(bytes: &[u8]) -> Trace {
             name,
             cat: e["cat"].as_str().unwrap_or_default().to_owned(),
             args: args
-                .map(|(k, v)| (k.clone(), v.as_str().map_or_else(|| v.to_string(), str::to_owned)))
+                .map(|(k, v)| {
+                    (
+                        k.clone(),
+                        v.as_str().map_or_else(|| v.to_string(), str::to_owned),
+                    )
+                })
                 .collect(),
             flow: None,
             flow_end: None,

@@ -39,7 +39,11 @@ fn well_formed(trace: &Trace) {
     let mut last = 0;
     for e in &trace.events {
         assert!(trace.tracks.contains_key(&e.on), "{e:?} is on no track");
-        assert!(e.at >= last, "time goes back to {} before {e:?}", last - e.at);
+        assert!(
+            e.at >= last,
+            "time goes back to {} before {e:?}",
+            last - e.at
+        );
         last = e.at;
         let depth = depth.entry(&e.on).or_default();
         match e.is {
@@ -66,7 +70,10 @@ fn times_per_track(trace: &Trace) {
     let mut open: HashMap<Place, u64> = HashMap::new();
     let (mut on_p, mut on_m) = (HashSet::new(), HashSet::new());
     for e in trace.events.iter().filter(|e| e.is != Is::Instant) {
-        if holes.iter().any(|(since, until)| (*since..=*until).contains(&e.at)) {
+        if holes
+            .iter()
+            .any(|(since, until)| (*since..=*until).contains(&e.at))
+        {
             open.clear();
             on_p.clear();
             on_m.clear();
@@ -79,7 +86,12 @@ fn times_per_track(trace: &Trace) {
         };
         if e.is == Is::Begin && e.cat == "goroutine" {
             let g = e.number("g");
-            assert!(set.insert(g), "in two places at once: {e:?}");
+            let story = || story(trace, g, e.at);
+            assert!(
+                set.insert(g),
+                "in two places at once: {e:?}; {holes:?}; before: {}",
+                story()
+            );
             open.insert(e.on.clone(), g);
         } else if e.is == Is::End
             && e.args.contains_key("end")
@@ -108,7 +120,7 @@ fn story(trace: &Trace, g: u64, until: u64) -> String {
         false
     });
     let told: Vec<_> = of.filter(|e| e.at <= until).collect();
-    let last = &told[told.len().saturating_sub(12)..];
+    let last = &told[told.len().saturating_sub(20)..];
     format!("{last:#?}")
 }
 
@@ -127,9 +139,15 @@ fn states(trace: &Trace) -> Counts {
     let mut spawned = HashSet::new();
     let mut back: Option<(u64, u64)> = None;
     for e in &trace.events {
-        if holes.iter().any(|(since, until)| (*since..=*until).contains(&e.at)) {
+        if holes
+            .iter()
+            .any(|(since, until)| (*since..=*until).contains(&e.at))
+        {
             of.clear();
             runs.clear();
+            if let Some(flow) = e.flow {
+                arrows.insert(flow, (e.number("g"), e)); // it may end after the hole
+            }
             if e.name == "lost events" {
                 counts.lost += e.number("count");
             }
@@ -147,7 +165,10 @@ fn states(trace: &Trace) -> Counts {
             (Is::Instant, "unblock", _) => {
                 let g = e.number("g");
                 let was = state(&of, g);
-                assert!(matches!(was, State::Waits | State::Unknown), "{was:?}: {e:?}");
+                assert!(
+                    matches!(was, State::Waits | State::Unknown),
+                    "{was:?}: {e:?}"
+                );
                 arrows.insert(e.flow.expect("an arrow"), (g, e));
                 of.insert(g, State::Runnable);
             }
@@ -160,7 +181,11 @@ fn states(trace: &Trace) -> Counts {
                     State::WithoutP => back == Some((g, e.at)),
                     _ => false,
                 };
-                assert!(fine, "{was:?}: {e:?}; before: {}; {holes:?}", story(trace, g, e.at));
+                assert!(
+                    fine,
+                    "{was:?}: {e:?}; before: {}; {holes:?}",
+                    story(trace, g, e.at)
+                );
                 if let Some(flow) = e.flow_end {
                     counts.flows += 1;
                     let (whose, from) = arrows.remove(&flow).expect("an arrow has a beginning");
@@ -200,7 +225,10 @@ fn states(trace: &Trace) -> Counts {
             && why == "lost its P"
         {
             let was = state(&of, g);
-            assert!(matches!(was, State::WithoutP | State::Unknown), "{was:?}: {e:?}");
+            assert!(
+                matches!(was, State::WithoutP | State::Unknown),
+                "{was:?}: {e:?}"
+            );
             of.insert(g, State::Runnable);
         }
     }
