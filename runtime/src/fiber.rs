@@ -145,6 +145,12 @@ impl Fiber {
         unsafe { self.0.as_ref() }.label.set(label);
     }
 
+    /// What the label says that is waited on. Of a fiber that is suspended, and the caller's.
+    pub(crate) fn waits_on(&self) -> *const () {
+        // SAFETY: as above.
+        unsafe { self.0.as_ref() }.label.get().on
+    }
+
     /// Brings the control block into the cache: it will be resumed soon.
     #[inline(always)]
     pub(crate) fn prefetch(&self) {

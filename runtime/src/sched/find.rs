@@ -7,6 +7,8 @@ use crate::m::M;
 use crate::p::runq::Runnable;
 use crate::p::{P, Turn, counters};
 use crate::timer::{self, NEVER, Nanos};
+use crate::trace;
+use crate::trace::event::Kind;
 use std::ptr;
 
 /// Most goroutines that are moved from the global queue at a time.
@@ -54,6 +56,7 @@ impl Sched {
             if self.config.pin_started
                 && let Some(g) = m.pinned.pop()
             {
+                trace_from_elsewhere();
                 return Some(g.into());
             }
             if p.timers.next() != NEVER || self.net.is_active() {
@@ -115,6 +118,7 @@ impl Sched {
         self.global_len.store(state.global.len(), Ordering::Relaxed);
         // SAFETY: the queue gave us ownership.
         unsafe { (*g).slice_ended.set(0) };
+        trace_from_elsewhere();
         Some(Runnable(g))
     }
 
@@ -167,6 +171,7 @@ impl Sched {
                 if !spinning {
                     m.spinning.store(true, Ordering::Relaxed);
                     self.idle.begin_spinning();
+                    trace_of_m(m, Kind::SpinBegin);
                 }
                 for _ in 0..PASSES {
                     if let Some(g) = self.steal(m, p).or_else(|| self.global_batch(p)) {
@@ -200,6 +205,12 @@ impl Sched {
                 if started_too {
                     p.thefts.begin(victim.id, timer::now());
                 }
+                if trace::on() {
+                    // Our queue was empty: what is there now was stolen, too.
+                    let count = 1 + p.runq.len() as u64;
+                    // SAFETY: our own M, inside the runtime.
+                    unsafe { trace::emit::of_m(m, Kind::Steal, count, victim.id.into()) };
+                }
                 return Some(g);
             }
         }
@@ -222,6 +233,7 @@ impl Sched {
         if was_spinning {
             m.spinning.store(false, Ordering::Relaxed);
             self.idle.end_spinning();
+            trace_of_m(m, Kind::SpinEnd);
         }
         // Not if it was the last P, without spinning (see `idle.rs`). If this M was spinning, a goroutine
         // that came to the global queue after the look above was left to it.
@@ -233,6 +245,7 @@ impl Sched {
                 if was_spinning {
                     m.spinning.store(true, Ordering::Relaxed);
                     self.idle.begin_spinning();
+                    trace_of_m(m, Kind::SpinBegin);
                 }
                 self.attach(m, p);
             }
@@ -269,6 +282,7 @@ impl Sched {
     fn reset_spinning(&self, m: &M) {
         m.spinning.store(false, Ordering::Relaxed);
         self.idle.end_spinning();
+        trace_of_m(m, Kind::SpinEnd);
         if self.idle.submitted() {
             self.wake_spinning();
         }
@@ -308,6 +322,23 @@ fn timed(p: &P, picked: Option<Runnable>) -> *const G {
         unsafe { (*g.0).status.set_pick_timed() };
     }
     g.0
+}
+
+/// Something about our own M, for a trace.
+#[inline]
+fn trace_of_m(m: &M, kind: Kind) {
+    if trace::on() {
+        // SAFETY: our own M, inside the runtime or without a P.
+        unsafe { trace::emit::of_m(m, kind, 0, 0) };
+    }
+}
+
+/// A goroutine comes from another thread: its events shall come after those that it has there.
+#[inline]
+fn trace_from_elsewhere() {
+    if trace::on() {
+        trace::emit::from_elsewhere();
+    }
 }
 
 impl From<*const G> for Runnable {

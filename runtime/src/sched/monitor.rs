@@ -20,6 +20,8 @@ use crate::inspect::stop::{own_stack_low, wipe_stack};
 use crate::m::M;
 use crate::p::{P, counters};
 use crate::timer::{self, Nanos};
+use crate::trace;
+use crate::trace::event::Kind;
 use std::time::{Duration, Instant};
 
 /// Shortest pause between two looks. A look with nothing to do costs 1 µs, the wake-up of this
@@ -266,14 +268,21 @@ impl Sched {
         if p.schedtick.load(Ordering::Relaxed) != tick {
             return false;
         }
-        let taken = m
-            .handshake
-            .try_take(|| m.p.load(Ordering::Relaxed).cast::<P>());
+        // Its time is before the take, after which the M may come in and say what it does without it.
+        let mut pending = None;
+        let taken = m.handshake.try_take(|| {
+            pending = trace::on().then(trace::emit::pending);
+            m.p.load(Ordering::Relaxed).cast::<P>()
+        });
         // It is `p`, unless the M changed Ps a moment ago.
         // SAFETY: Ps live as long as their runtime.
         let Some(p) = taken.and_then(|p| unsafe { p.as_ref() }) else {
             return false;
         };
+        if let Some(pending) = pending {
+            let rt = self.trace_id.into();
+            pending.record(Kind::Taken, p.id as u16, m.id.into(), 0, rt);
+        }
         p.m.store(std::ptr::null_mut(), Ordering::Relaxed);
         counters::add(&self.taken, 1);
         self.hand_off(p);

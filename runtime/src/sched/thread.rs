@@ -5,6 +5,8 @@ use crate::atomics::Ordering;
 use crate::inspect::stop::{own_stack_low, wipe_stack};
 use crate::m::{M, set_current};
 use crate::stack::AltStack;
+use crate::trace;
+use crate::trace::event::Kind;
 use std::collections::HashMap;
 use std::fmt;
 use std::ptr;
@@ -221,10 +223,19 @@ fn thread_main(sched: &Arc<Sched>, m: &M, number: u64) {
         m.alternate[1].store(end, Ordering::Release);
     }
     set_current(m);
+    if trace::on() {
+        // SAFETY: our own M, without a P.
+        unsafe { trace::emit::of_m(m, Kind::ThreadStart, 0, tid.into()) };
+    }
     if sched.take_handed(m) {
         sched.run_loop(m);
     }
     wipe_stack();
+    if trace::on() {
+        // SAFETY: as above.
+        unsafe { trace::emit::of_m(m, Kind::ThreadEnd, 0, tid.into()) };
+    }
+    trace::session::thread_ends(m);
     set_current(ptr::null());
     // The ends only: with a start of 0 and an old end, for a moment, they would be all memory below.
     m.native[1].store(0, Ordering::Relaxed);
