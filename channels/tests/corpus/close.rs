@@ -34,8 +34,8 @@ pub const CLASS: Class = Class {
     name: "never closed",
     bugs: BUGS,
     twins: TWINS,
-    whole: 0,
-    partial: 0,
+    whole: 11,
+    partial: 11,
 };
 
 /// CGO 2024 (Uber), pattern "range without close": the workers have both ends, as in Go.

@@ -39,7 +39,7 @@ pub const CLASS: Class = Class {
     name: "condition, event, barrier",
     bugs: BUGS,
     twins: TWINS,
-    whole: 0,
+    whole: 13,
     partial: 0,
 };
 

@@ -36,8 +36,8 @@ pub const CLASS: Class = Class {
     name: "contexts and groups",
     bugs: BUGS,
     twins: TWINS,
-    whole: 0,
-    partial: 0,
+    whole: 11,
+    partial: 3,
 };
 
 /// GoBench GOKER cockroach#13197, kind "Channel & Context": it would be cancelled after the wait.

@@ -43,8 +43,8 @@ pub const CLASS: Class = Class {
     name: "wait group, semaphore, once",
     bugs: BUGS,
     twins: TWINS,
-    whole: 0,
-    partial: 0,
+    whole: 17,
+    partial: 2,
 };
 
 /// Kind: wait group; a missing done.

@@ -40,8 +40,8 @@ pub const CLASS: Class = Class {
     name: "one lock",
     bugs: BUGS,
     twins: TWINS,
-    whole: 0,
-    partial: 0,
+    whole: 11,
+    partial: 13,
 };
 
 /// GoBench GOKER, kind "Double locking" (etcd#6708, hugo#5379, and ten others).
@@ -264,7 +264,7 @@ fn a_guard_in_a_box_that_is_opened_later(stage: &Stage) {
     let has_it = Meet::of(2);
     let (m2, has_it2) = (Arc::clone(&m), has_it.clone());
     stage.go("holder", move || {
-        let mut held = vec![Box::new(m2.lock().unwrap())];
+        let mut held = Vec::from([Box::new(m2.lock().unwrap())]);
         has_it2.arrive();
         a_while();
         **held[0] = 1;

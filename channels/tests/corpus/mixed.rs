@@ -28,8 +28,8 @@ pub const CLASS: Class = Class {
     name: "lock and channel",
     bugs: BUGS,
     twins: mixed_twins::TWINS,
-    whole: 0,
-    partial: 0,
+    whole: 15,
+    partial: 30,
 };
 
 pub(crate) type Lock = Arc<Mutex<u32>>;

@@ -30,8 +30,8 @@ pub const CLASS: Class = Class {
     name: "order of locks",
     bugs: BUGS,
     twins: TWINS,
-    whole: 0,
-    partial: 0,
+    whole: 9,
+    partial: 31,
 };
 
 type Fork = Arc<Mutex<u32>>;

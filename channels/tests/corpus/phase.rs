@@ -40,8 +40,8 @@ pub const CLASS: Class = Class {
     name: "two sides out of step",
     bugs: BUGS,
     twins: TWINS,
-    whole: 0,
-    partial: 0,
+    whole: 16,
+    partial: 22,
 };
 
 /// Kind: an unbuffered channel of which one goroutine has both sides.

@@ -33,8 +33,8 @@ pub const CLASS: Class = Class {
     name: "pools and pipelines",
     bugs: BUGS,
     twins: TWINS,
-    whole: 0,
-    partial: 0,
+    whole: 12,
+    partial: 23,
 };
 
 /// Kind: a pipeline of bounded queues with a feedback.

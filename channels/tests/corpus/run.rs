@@ -38,7 +38,7 @@ pub const FALSE: &str = "false alarm ";
 pub const BROKEN: &str = "broken kernel ";
 
 /// So often whoever asks for bugs asks, until all were found.
-const ASK: usize = 6;
+const ASK: usize = 14;
 
 pub fn whole(bug: &Bug, procs: usize) {
     start(procs).run(|| {

@@ -27,8 +27,8 @@ pub const CLASS: Class = Class {
     name: "reader-writer lock",
     bugs: BUGS,
     twins: TWINS,
-    whole: 0,
-    partial: 0,
+    whole: 7,
+    partial: 1,
 };
 
 type Lock = Arc<RwLock<u32>>;

@@ -36,8 +36,8 @@ pub const CLASS: Class = Class {
     name: "select and nil",
     bugs: BUGS,
     twins: TWINS,
-    whole: 0,
-    partial: 0,
+    whole: 13,
+    partial: 13,
 };
 
 /// Kind: a missing case: the stop comes while it waits for something else, with both ends.

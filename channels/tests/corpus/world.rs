@@ -39,8 +39,8 @@ pub const CLASS: Class = Class {
     name: "plain threads",
     bugs: BUGS,
     twins: TWINS,
-    whole: 0,
-    partial: 0,
+    whole: 4,
+    partial: 1,
 };
 
 const A_WHILE: Duration = Duration::from_millis(60);
@@ -93,7 +93,7 @@ fn hangs_right_after_a_thread_has_sent(stage: &Stage) {
     let keeps_open = tx.clone();
     thread::spawn(move || {
         thread::sleep(2 * A_WHILE);
-        tx.send(1).unwrap();
+        let _ = tx.send(1);
     });
     stage.go("receiver", move || {
         rx.iter().for_each(drop);
