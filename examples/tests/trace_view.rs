@@ -458,6 +458,8 @@ fn keys_and_clicks_follow_arrows() {
         // A click on the mark goes along its arrow; one on the slice chooses it.
         main,
         main,
+        // Enter zooms to it.
+        main,
         "12 µs – 60 µs (48 µs)",
         "sleep · reader (G2)lasts 30 ",
     ];
