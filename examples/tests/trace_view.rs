@@ -269,7 +269,8 @@ fn garbage_in_the_middle_is_told_and_never_panics() {
     let files = story(true);
     for bytes in [&files.0, &files.1] {
         let mut told = 0;
-        for at in 0..bytes.len() {
+        // Odd, so that it meets all bytes of words.
+        for at in (0..bytes.len()).step_by(11) {
             let mut broken = bytes.clone();
             broken[at] ^= 0x55;
             if let Ok(trace) = trace_view::read(&broken) {
@@ -278,7 +279,7 @@ fn garbage_in_the_middle_is_told_and_never_panics() {
                 let _ = (utilisation(&trace, 10), gs.waits.by_object(), gs.groups());
             }
         }
-        assert!(told > 100, "{told}");
+        assert!(told > 20, "{told}");
     }
 }
 
@@ -457,6 +458,8 @@ fn keys_and_clicks_follow_arrows() {
         main,
         // A click on the mark goes along its arrow; one on the slice chooses it.
         main,
+        main,
+        // Enter zooms to it.
         main,
         "12 µs – 60 µs (48 µs)",
         "sleep · reader (G2)lasts 30 ",

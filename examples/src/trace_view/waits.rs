@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 pub struct Wait {
     /// The goroutine.
     pub g: u64,
-    /// What it waited for, a place in [`Waits::reasons`].
+    /// What it waited for, for [`Waits::text`].
     pub reason: u16,
     /// The address of what it waited on, 0 if that is not known.
     pub object: u64,
@@ -17,7 +17,7 @@ pub struct Wait {
     pub end: u64,
     /// Whether somebody woke it before the trace ended.
     pub over: bool,
-    /// Who woke it: `goroutine`, `timer` and so on.
+    /// Who woke it: `goroutine`, `timer` and so on, for [`Waits::text`].
     pub by: u16,
     /// Which goroutine that was, 0 if none.
     pub waker: u64,

@@ -301,7 +301,6 @@ function draw() {
     }
     if (hover && hover.row) outline(hover, colours.muted, 1);
   });
-  $("range").textContent = momentText(Math.round(view.from)) + " – " + momentText(Math.round(view.to)) + " (" + timeText(view.to - view.from) + ")";
 }
 
 function outline(thing, colour, width) {

@@ -135,26 +135,29 @@ fn notes(out: &mut String, trace: &Trace) {
         counted(lost, "event was", "events were"),
         counted(places, "place", "places")
     );
-    for lost in trace.lost.iter().take(20) {
+    // A long list would push all else off the screen.
+    const SEEN: usize = 5;
+    const MOST: usize = 200;
+    for (i, lost) in trace.lost.iter().take(MOST).enumerate() {
+        if i == SEEN {
+            let more = counted(places - SEEN as u64, "place", "places");
+            let _ = write!(out, "</ul><details><summary>{more} more</summary><ul>");
+        }
+        let when = format!("until {}", duration_text(lost.at));
         let _ = writeln!(
             out,
             "<li>{} on {}: {}</li>",
             counted(lost.count, "event", "events"),
             escape(&trace.tracks[lost.track].name),
-            tables::jump(
-                &format!("until {}", duration_text(lost.at)),
-                lost.at,
-                lost.at,
-                lost.track
-            )
+            tables::jump(&when, lost.at, lost.at, lost.track)
         );
     }
-    if places > 20 {
-        let _ = writeln!(
-            out,
-            "<li>and {} more</li>",
-            counted(places - 20, "place", "places")
-        );
+    if trace.lost.len() > MOST {
+        let _ = writeln!(out, "<li>and others</li>");
+    }
+    if trace.lost.len() > SEEN {
+        out.push_str("</ul></details></div>\n");
+        return;
     }
     out.push_str("</ul></div>\n");
 }

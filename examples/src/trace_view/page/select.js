@@ -188,6 +188,7 @@ function setView(from, to) {
   from = Math.max(-margin, Math.min(middle - span / 2, duration + margin - span));
   view.from = from;
   view.to = from + span;
+  $("range").textContent = momentText(Math.max(0, Math.round(view.from))) + " – " + momentText(Math.min(duration, Math.round(view.to))) + " (" + timeText(view.to - view.from) + ")";
   redraw();
 }
 
