@@ -230,7 +230,7 @@ fn each_kind_of_wait_is_told() {
                 let signals = runtime::signal::Signals::new([runtime::signal::Signal::WINCH]);
                 let _ = signals.unwrap().recv();
             });
-            assert_has(&text, &["[signal]:", "Signals::recv"]);
+            assert_has(&text, &["[signal]:", "each_kind_of_wait_is_told"]);
             let text = shown("io", || {
                 let (mut a, _b) = runtime::net::UnixStream::pair().unwrap();
                 let _ = std::io::Read::read(&mut a, &mut [0]);

@@ -259,12 +259,43 @@ fn look_at(
 }
 
 fn look_at_object(reason: WaitReason, address: usize, what: &'static Subject) -> ObjectPicture {
-    let field = |field: &Field| {
-        if matches!(field.as_, Encoding::Address | Encoding::Size) {
-            return None;
-        }
+    let holder = what.fields.iter().find(|f| f.as_ == Encoding::Address);
+    let holder = holder.filter(|_| address != 0);
+    ObjectPicture {
+        reason,
+        address,
+        holder: holder
+            .and_then(|f| read_word(address.wrapping_add(f.offset)))
+            .unwrap_or(0),
+        kind: what.kind,
+        fields: match address {
+            0 => Vec::new(),
+            _ => read_fields(address, what.fields),
+        },
+    }
+}
+
+/// What an object's fields say; none if it is gone. All by one copy: a copy costs more than what it copies.
+fn read_fields(address: usize, fields: &[Field]) -> Vec<(&'static str, Value)> {
+    // Those that are only for the search for leaks are not shown.
+    let shown = |f: &&Field| !matches!(f.as_, Encoding::Address | Encoding::Size);
+    let words = |f: &Field| f.offset / WORD;
+    let Some(first) = fields.iter().filter(shown).map(words).min() else {
+        return Vec::new();
+    };
+    let last = fields
+        .iter()
+        .filter(shown)
+        .map(words)
+        .max()
+        .unwrap_or(first);
+    let mut copy = vec![0; last - first + 1];
+    if !read(address.wrapping_add(first * WORD), &mut copy) {
+        return Vec::new();
+    }
+    let value = |field: &Field| {
         // The word that the field lies in; fields do not straddle words.
-        let word = read_word(address.wrapping_add(field.offset / WORD * WORD))?.to_ne_bytes();
+        let word = copy[words(field) - first].to_ne_bytes();
         let at = field.offset % WORD;
         let value = match field.as_ {
             Encoding::U64 | Encoding::Address | Encoding::Size => {
@@ -281,20 +312,7 @@ fn look_at_object(reason: WaitReason, address: usize, what: &'static Subject) ->
                 n => Value::Number(n),
             },
         };
-        Some((field.name, value))
+        (field.name, value)
     };
-    let holder = what.fields.iter().find(|f| f.as_ == Encoding::Address);
-    let holder = holder.filter(|_| address != 0);
-    ObjectPicture {
-        holder: holder
-            .and_then(|f| read_word(address + f.offset))
-            .unwrap_or(0),
-        reason,
-        address,
-        kind: what.kind,
-        fields: match address {
-            0 => Vec::new(),
-            _ => what.fields.iter().filter_map(field).collect(),
-        },
-    }
+    fields.iter().filter(shown).map(value).collect()
 }
