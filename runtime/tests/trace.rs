@@ -442,6 +442,7 @@ fn plain_threads_have_regions_and_logs_too() {
                 trace::in_region("inner", || trace::log("cat", "here"))
             });
         });
+        // SAFETY: gettid has no preconditions.
         let tid = unsafe { libc::gettid() } as u64;
         assert_eq!(trace.slices("outer")[0].0, Place::Thread(tid));
         assert_eq!(trace.slices("inner")[0].0, Place::Thread(tid));

@@ -34,7 +34,7 @@ pub(crate) enum What {
 
 /// What is asked of the collector. It answers after a turn.
 pub(crate) enum Command {
-    Attach(Consumer, Sender<()>),
+    Attach(Box<Consumer>, Sender<()>),
     /// With whether it is the last: then nothing is recorded any more.
     Detach(What, bool, Sender<Result<Summary, TraceError>>),
     Snapshot(Sender<Snapshot>),
@@ -93,7 +93,7 @@ impl Collector {
         // Whoever asked may be gone (it panicked): nobody minds.
         match command {
             Command::Attach(consumer, answer) => {
-                match consumer {
+                match *consumer {
                     Consumer::Trace(mut stream) => {
                         stream.begin(self.anchor.ns);
                         self.trace = Some(stream);

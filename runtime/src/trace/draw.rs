@@ -144,7 +144,7 @@ impl Drawing<'_> {
 
     /// The M does something else.
     pub(super) fn open_m(&mut self, rt: u32, m: u32, open: MOpen) {
-        self.close_m(rt, m, &end("lost events"));
+        self.close_m(rt, m, &end("unseen"));
         self.m(rt, m).open = open;
         let track = Track::M(rt, m);
         match open {

@@ -41,6 +41,7 @@ fn put(m: &M, settled: bool, kind: Kind, p: u16, small: u64, g: u64, arg: u64) {
     let ring = m.ring.get().cast::<Ring>();
     // SAFETY: null, or the M's own ring, which lives until `thread_ends`; we are its thread.
     let put = match unsafe { ring.as_ref() } {
+        // SAFETY: we are its owner.
         Some(ring) => unsafe { ring.put(session::number(), settled, kind, p, small, g, arg) },
         None => Put::Unregistered,
     };
@@ -331,6 +332,7 @@ pub(crate) unsafe fn unblocks(g: &G, by: By) {
     };
     // SAFETY: inside the runtime the P is the M's; outside it may be gone.
     let p = match m.handshake.inside() {
+        // SAFETY: as said.
         true => unsafe { p_of(m) },
         false => NO_P,
     };

@@ -83,11 +83,11 @@ impl Drawing<'_> {
             // What a P did for its last M is over.
             Kind::Attach | Kind::Detach | Kind::PBusy => {
                 if e.p != NO_P {
-                    self.close_p(e.rt, e.p, &end("lost events"));
+                    self.close_p(e.rt, e.p, &end("unseen"));
                 }
             }
             Kind::PIdle => {
-                self.close_p(e.rt, e.p, &end("lost events"));
+                self.close_p(e.rt, e.p, &end("unseen"));
                 self.p(e.rt, e.p).open = POpen::Idle;
                 self.begin(Track::P(e.rt, e.p), Name::Fixed("idle"), Cat::P, &[]);
             }
@@ -116,7 +116,7 @@ impl Drawing<'_> {
                 let name = match e.kind {
                     Kind::ThreadStart => "thread starts",
                     _ => {
-                        self.close_m(e.rt, e.m, &end("lost events"));
+                        self.close_m(e.rt, e.m, &end("unseen"));
                         "thread ends"
                     }
                 };
@@ -161,6 +161,7 @@ impl Drawing<'_> {
     }
 
     fn unblock(&mut self, e: &Event) {
+        self.evict(e.g);
         let flow = self.flow(e.g, FlowKind::Wake);
         let track = self.place(e);
         let by = By::from_small(e.small);
@@ -180,7 +181,7 @@ impl Drawing<'_> {
         let name = Name::Fixed("unblock");
         self.sink
             .instant(self.at, track, name, Cat::Wake, args, Some(flow));
-        self.open_g(e.g, GOpen::Runnable, &end("lost events"));
+        self.open_g(e.g, GOpen::Runnable, &end("unseen"));
     }
 
     fn found_p(&mut self, e: &Event) {
@@ -292,8 +293,9 @@ impl Drawing<'_> {
 
     /// A goroutine runs on a P and an M.
     fn start(&mut self, rt: u32, p: u16, m: u32, g: u64) {
-        self.close_p(rt, p, &end("lost events"));
-        self.close_m(rt, m, &end("lost events"));
+        self.evict(g);
+        self.close_p(rt, p, &end("unseen"));
+        self.close_m(rt, m, &end("unseen"));
         let state = self.g(g);
         let flow = state.flow.take();
         if !state.tracked {
@@ -306,6 +308,21 @@ impl Drawing<'_> {
         self.m(rt, m).open = MOpen::Runs { g, without: None };
         self.begin_run(Track::P(rt, p), g, flow);
         self.begin_run(Track::M(rt, m), g, None);
+    }
+
+    /// A goroutine that seems to run has stopped, unseen: events are missing, or it stopped just when the
+    /// recording began, and was found before its M had said so.
+    fn evict(&mut self, g: u64) {
+        let state = self.g(g);
+        let (GOpen::Runs { p, m }, rt) = (state.open, state.rt) else {
+            return;
+        };
+        if p != NO_P && self.p(rt, p).open == POpen::Runs(g) {
+            self.close_p(rt, p, &end("unseen"));
+        }
+        if matches!(self.m(rt, m).open, MOpen::Runs { g: of, .. } if of == g) {
+            self.close_m(rt, m, &end("unseen"));
+        }
     }
 
     /// The goroutine that ran on the M, with the P or without, is off its stack.
@@ -356,7 +373,7 @@ impl Drawing<'_> {
         if e.p == NO_P {
             return;
         }
-        self.close_p(e.rt, e.p, &end("lost events"));
+        self.close_p(e.rt, e.p, &end("unseen"));
         let p = self.p(e.rt, e.p);
         p.open = POpen::Runs(e.g);
         p.m = e.m;

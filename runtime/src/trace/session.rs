@@ -177,7 +177,7 @@ pub(crate) fn attach(owner: Option<Owner>, consumer: Consumer) -> Result<(), Tra
         Some(_) => r.trace = owner,
         None => r.flight = true,
     }
-    r.ask(|answer| Command::Attach(consumer, answer));
+    r.ask(|answer| Command::Attach(Box::new(consumer), answer));
     set_tracing(true);
     // After it, so that nobody is missed who comes meanwhile: what is found twice does no harm.
     runtimes::find_all(emit::found);
@@ -236,7 +236,7 @@ fn detach_from(
         rings.session = 0;
         rings.rings = Vec::new();
     }
-    summary.unwrap_or_else(|| Err(TraceError::Collector))
+    summary.unwrap_or(Err(TraceError::Collector))
 }
 
 /// What the flight recorder remembers now.

@@ -207,6 +207,8 @@ fn states(trace: &Trace) -> Counts {
                     "finish" => State::Ended,
                     "taken" | "blocking" => State::WithoutP,
                     "trace end" | "runtime ends" => State::Unknown,
+                    // It was found running just when it stopped, as the trace began.
+                    "unseen" if !spawned.contains(&g) || !holes.is_empty() => State::Unknown,
                     other => panic!("{other}: {e:?}"),
                 };
                 of.insert(g, next);
