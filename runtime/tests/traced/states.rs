@@ -179,7 +179,9 @@ fn states(trace: &Trace) -> Counts {
                 let was = state(&of, g);
                 assert!(
                     matches!(was, State::Waits | State::Unknown),
-                    "{was:?}: {e:?}"
+                    "{was:?}: {e:?}; {:?}; before: {}",
+                    holes.0,
+                    story(trace, g, e.at)
                 );
                 arrows.insert(e.flow.expect("an arrow"), (g, e));
                 of.insert(g, State::Runnable);
