@@ -161,7 +161,7 @@ fn snapshots_are_taken_during_a_storm() {
                     FlightRecorder::start(Duration::from_millis(30)),
                     Err(TraceError::AlreadyRunning)
                 ));
-                for n in 0..scale(80) {
+                for n in 0..scale(30) {
                     std::thread::sleep(Duration::from_millis(5));
                     let mut bytes = Vec::new();
                     let trace = match n % 2 {
@@ -175,7 +175,7 @@ fn snapshots_are_taken_during_a_storm() {
                         }
                     };
                     states::check(&trace);
-                    if n % 5 == 4 {
+                    if n % 3 == 2 {
                         // A trace beside it.
                         let (trace, ()) = traced(|| std::thread::sleep(Duration::from_millis(3)));
                         assert!(trace.events.len() < 10_000_000);

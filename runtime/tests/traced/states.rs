@@ -66,14 +66,11 @@ fn well_formed(trace: &Trace) {
 
 /// A goroutine has one slice at a time on all Ps together, and one on all Ms.
 fn times_per_track(trace: &Trace) {
-    let holes = holes(trace);
+    let holes = Holes::of(trace);
     let mut open: HashMap<Place, u64> = HashMap::new();
     let (mut on_p, mut on_m) = (HashSet::new(), HashSet::new());
     for e in trace.events.iter().filter(|e| e.is != Is::Instant) {
-        if holes
-            .iter()
-            .any(|(since, until)| (*since..=*until).contains(&e.at))
-        {
+        if holes.contain(e.at) {
             open.clear();
             on_p.clear();
             on_m.clear();
@@ -89,7 +86,7 @@ fn times_per_track(trace: &Trace) {
             let story = || story(trace, g, e.at);
             assert!(
                 set.insert(g),
-                "in two places at once: {e:?}; {holes:?}; before: {}",
+                "in two places at once: {e:?}; before: {}",
                 story()
             );
             open.insert(e.on.clone(), g);
@@ -124,14 +121,32 @@ fn story(trace: &Trace, g: u64, until: u64) -> String {
     format!("{last:#?}")
 }
 
-/// When events are missing.
-fn holes(trace: &Trace) -> Vec<(u64, u64)> {
-    let lost = trace.instants("lost events");
-    lost.map(|e| (e.number("since"), e.at)).collect()
+/// When events are missing: periods that do not overlap, in order.
+struct Holes(Vec<(u64, u64)>);
+
+impl Holes {
+    fn of(trace: &Trace) -> Holes {
+        let lost = trace.instants("lost events");
+        let mut all: Vec<_> = lost.map(|e| (e.number("since"), e.at)).collect();
+        all.sort_unstable();
+        let mut apart: Vec<(u64, u64)> = Vec::new();
+        for (since, until) in all {
+            match apart.last_mut() {
+                Some(last) if since <= last.1 => last.1 = last.1.max(until),
+                _ => apart.push((since, until)),
+            }
+        }
+        Holes(apart)
+    }
+
+    fn contain(&self, at: u64) -> bool {
+        let n = self.0.partition_point(|(_, until)| *until < at);
+        self.0.get(n).is_some_and(|(since, _)| *since <= at)
+    }
 }
 
 fn states(trace: &Trace) -> Counts {
-    let holes = holes(trace);
+    let holes = Holes::of(trace);
     let mut counts = Counts::default();
     let mut of: HashMap<u64, State> = HashMap::new();
     let mut runs: HashMap<Place, u64> = HashMap::new();
@@ -139,10 +154,7 @@ fn states(trace: &Trace) -> Counts {
     let mut spawned = HashSet::new();
     let mut back: Option<(u64, u64)> = None;
     for e in &trace.events {
-        if holes
-            .iter()
-            .any(|(since, until)| (*since..=*until).contains(&e.at))
-        {
+        if holes.contain(e.at) {
             of.clear();
             runs.clear();
             if let Some(flow) = e.flow {
@@ -167,7 +179,9 @@ fn states(trace: &Trace) -> Counts {
                 let was = state(&of, g);
                 assert!(
                     matches!(was, State::Waits | State::Unknown),
-                    "{was:?}: {e:?}"
+                    "{was:?}: {e:?}; {:?}; before: {}",
+                    holes.0,
+                    story(trace, g, e.at)
                 );
                 arrows.insert(e.flow.expect("an arrow"), (g, e));
                 of.insert(g, State::Runnable);
@@ -181,11 +195,7 @@ fn states(trace: &Trace) -> Counts {
                     State::WithoutP => back == Some((g, e.at)),
                     _ => false,
                 };
-                assert!(
-                    fine,
-                    "{was:?}: {e:?}; before: {}; {holes:?}",
-                    story(trace, g, e.at)
-                );
+                assert!(fine, "{was:?}: {e:?}; before: {}", story(trace, g, e.at));
                 if let Some(flow) = e.flow_end {
                     counts.flows += 1;
                     let (whose, from) = arrows.remove(&flow).expect("an arrow has a beginning");
@@ -208,7 +218,7 @@ fn states(trace: &Trace) -> Counts {
                     "taken" | "blocking" => State::WithoutP,
                     "trace end" | "runtime ends" => State::Unknown,
                     // It was found running just when it stopped, as the trace began.
-                    "unseen" if !spawned.contains(&g) || !holes.is_empty() => State::Unknown,
+                    "unseen" if !spawned.contains(&g) || !holes.0.is_empty() => State::Unknown,
                     other => panic!("{other}: {e:?}"),
                 };
                 of.insert(g, next);
