@@ -25,7 +25,8 @@ pub const DEFAULT_MAX_THREADS: usize = 512;
 ///
 /// * `RUNTIME_PROCS=n` is the number of Ps of a runtime that was asked for with 0.
 /// * `RUNTIME_DEBUG=key=value,...`: `schedtrace=MS` prints a `SCHED` line to standard error every
-///   so many milliseconds, `scheddetail=1` adds the P, M and G lines to each, `migrate=always`
+///   so many milliseconds, `scheddetail=1` adds the P, M and G lines to each; `dumpsig=QUIT` is
+///   [`Builder::dump_on`], `hog=100ms` [`Builder::report_hogs`], `leaks=1` [`Builder::report_leaks`]; `migrate=always`
 ///   moves every goroutine to another thread at each wake (a test mode, and slow).
 /// * `RUNTIME_STACK_GUARD=marker|mprotect` overrides [`StackGuard::Auto`].
 #[derive(Clone, Debug)]

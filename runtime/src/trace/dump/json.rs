@@ -138,6 +138,10 @@ fn object(out: &mut Json, object: &ObjectPicture) {
         out.string(object.kind);
         out.key("address");
         out.string(&format!("{:#x}", object.address));
+        if let Some(id) = object.held_by {
+            out.key("held_by");
+            out.value(id);
+        }
         for (name, value) in &object.fields {
             out.key(name);
             match value {

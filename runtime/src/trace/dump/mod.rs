@@ -164,6 +164,8 @@ pub(crate) struct Dumper {
     /// The stacks that were seen, each once, and which of them each goroutine has.
     stacks: HashMap<Vec<usize>, usize>,
     stack_of: Vec<Option<usize>>,
+    /// Where each goroutine's stack is, and whose it is.
+    extents: Vec<(usize, usize, u64)>,
     now: Nanos,
 }
 
@@ -178,6 +180,7 @@ impl Dumper {
             unwinder: stacks.then(Unwinder::new),
             stacks: HashMap::new(),
             stack_of: Vec::new(),
+            extents: Vec::new(),
             now: timer::now(),
         }
     }
@@ -189,6 +192,8 @@ impl Dumper {
         let next = self.stacks.len();
         let stack = frames.map(|frames| *self.stacks.entry(frames).or_insert(next));
         self.stack_of.push(stack);
+        let extent = picture.extent.map(|(limit, top)| (limit, top, picture.id));
+        self.extents.extend(extent);
         let id = GoroutineId(picture.id);
         let state = match picture.status {
             Status::Waiting => GoroutineState::Waiting(
@@ -240,6 +245,16 @@ impl Dumper {
     }
 
     pub(crate) fn finish(mut self) -> Dump {
+        self.extents.sort_unstable();
+        let objects = self.dump.goroutines.iter_mut().flat_map(|g| &mut g.objects);
+        for object in objects.filter(|o| o.holder != 0) {
+            let at = self
+                .extents
+                .partition_point(|(limit, ..)| *limit <= object.holder);
+            let below = at.checked_sub(1).map(|at| self.extents[at]);
+            let whose = below.filter(|(_, top, _)| object.holder < *top);
+            object.held_by = whose.map(|(.., id)| id);
+        }
         let mut symbols = Symbols::default();
         let mut named = vec![Arc::default(); self.stacks.len()];
         for (frames, at) in &self.stacks {
@@ -270,7 +285,7 @@ impl Dump {
     /// The dump as JSON, for programs: an object with the `runtime`'s name and an array of `goroutines`, each
     /// with `id`, `name`, `labels`, `state` (`runnable`, `running`, `blocked`, `waiting`), `reason`,
     /// `waited_ns`, `bounded` (it has a deadline), `m`, `locked_to_thread`, `waits_on` (objects with
-    /// `reason`, `kind`, `address` and what is known of them), `stack` (frames with `function`, `file`,
+    /// `reason`, `kind`, `address`, of a mutex `held_by`, and what else is known of them), `stack` (frames with `function`, `file`,
     /// `line`, `address`), `stack_elided` (there are more), `created_by` and `created_at`. What is not known is `null`.
     pub fn to_json(&self) -> String {
         json::render(self)
@@ -295,5 +310,8 @@ fn describe(object: &ObjectPicture, out: &mut impl std::fmt::Write) -> std::fmt:
             Value::Flag(flag) => write!(out, "{}{name}", if *flag { "" } else { "not " })?,
         }
     }
-    Ok(())
+    match object.held_by {
+        Some(id) => write!(out, ": held by goroutine {id}"),
+        None => Ok(()),
+    }
 }
