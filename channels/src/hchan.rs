@@ -37,6 +37,10 @@ enum Buffer<T> {
     List(List<T>),
 }
 
+/// The size of what is before the values, whatever they are: a ring's start is in there, which would lead
+/// whoever searches memory from the channel to itself.
+pub(crate) const HEADER: usize = size_of::<Hchan<()>>();
+
 // SAFETY: the buffer is protected by the lock; values only move through.
 unsafe impl<T: Send> Send for Hchan<T> {}
 // SAFETY: as above.

@@ -88,7 +88,7 @@ pub(crate) static CHAN: Subject = {
     }
     Subject {
         kind: "chan",
-        size: size_of::<Head>(),
+        size: crate::hchan::HEADER,
         fields: &[
             field("cap", offset_of!(Head, cap), Encoding::Limit),
             field("len", offset_of!(Head, len), Encoding::U64),

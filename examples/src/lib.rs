@@ -27,5 +27,6 @@ pub mod proxy;
 pub mod serve;
 pub mod skynet;
 pub mod stop;
+pub mod trace_view;
 pub mod websocket;
 pub mod wordcount;

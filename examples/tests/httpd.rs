@@ -388,6 +388,46 @@ fn a_shutdown_waits_no_longer_than_its_grace() {
 }
 
 #[test]
+fn who_may_sees_inside() {
+    if !is_installed("curl") {
+        return;
+    }
+    let served = plain();
+    let text = curl(["--include", &served.url("/debug/goroutines")]);
+    assert_eq!(response(&text).0, "HTTP/1.1 404 Not Found");
+    served.stop();
+    let served = Served::http(Options {
+        debug: true,
+        ..Options::default()
+    });
+    let goroutines = curl(["--silent", &served.url("/debug/goroutines")]);
+    assert!(
+        goroutines.contains("[IO wait]:\n    on fd "),
+        "{goroutines}"
+    );
+    assert!(goroutines.contains("examples::"), "{goroutines}");
+    let metrics = curl(["--silent", &served.url("/debug/metrics")]);
+    assert!(
+        metrics.contains("# TYPE weft_goroutines gauge\n"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("weft_parks_total{runtime=\"weft\",reason=\"IO wait\"} "),
+        "{metrics}"
+    );
+    let grouped = curl(["--silent", &served.url("/debug/goroutines/grouped")]);
+    assert!(grouped.starts_with("goroutines: total "), "{grouped}");
+    let json = curl(["--silent", &served.url("/debug/goroutines.json")]);
+    assert!(
+        json.starts_with("{\"runtime\":\"weft\",\"goroutines\":["),
+        "{json}"
+    );
+    assert_eq!(curl(["--silent", &served.url("/debug/leaks")]), "0 found\n");
+    assert!(curl(["--include", &served.url("/debug/nothing")]).contains(" 404 "));
+    served.stop();
+}
+
+#[test]
 fn wrk_finds_no_error() {
     if !is_installed("wrk") {
         return;

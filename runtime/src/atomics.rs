@@ -117,15 +117,40 @@ mod fences {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicBool, compiler_fence, fence};
 
-    /// Set once, before the first runtime starts a thread, when the kernel lacks `membarrier`.
-    static SYMMETRIC: AtomicBool = AtomicBool::new(false);
+    /// What the whole process does, as the hot paths ask it: in one cache line, which is hardly ever
+    /// written, so that the second question of a path is in the cache when it is asked.
+    #[repr(align(64))]
+    struct Modes {
+        /// The kernel lacks `membarrier`. Set once, before the first runtime starts a thread.
+        symmetric: AtomicBool,
+        /// Events are recorded (`trace/`).
+        tracing: AtomicBool,
+    }
+
+    static MODES: Modes = Modes {
+        symmetric: AtomicBool::new(false),
+        tracing: AtomicBool::new(false),
+    };
+
+    /// Whether events are recorded. One load and one branch, on the line that [`light_fence`] reads.
+    #[inline(always)]
+    pub(crate) fn tracing() -> bool {
+        // Relaxed: a trace begins and ends with a protocol of its own (`trace/session.rs`).
+        MODES.tracing.load(Ordering::Relaxed)
+    }
+
+    /// Events are recorded from now on, or not any more.
+    pub(crate) fn set_tracing(on: bool) {
+        // SeqCst: before the heavy fence of a session's end; see `tracing`.
+        MODES.tracing.store(on, Ordering::SeqCst);
+    }
 
     /// The cheap side of an asymmetric fence pair. Pairs with [`heavy_fence`].
     #[inline(always)]
     pub(crate) fn light_fence() {
         compiler_fence(Ordering::SeqCst);
         // Relaxed: written before any thread that could be the other side exists.
-        if SYMMETRIC.load(Ordering::Relaxed) {
+        if MODES.symmetric.load(Ordering::Relaxed) {
             // SeqCst: stands in for the fence that membarrier would have put here.
             fence(Ordering::SeqCst);
         }
@@ -135,7 +160,7 @@ mod fences {
     /// made before its [`light_fence`] is visible here, or that thread's loads after its light
     /// fence see our stores.
     pub(crate) fn heavy_fence() {
-        if SYMMETRIC.load(Ordering::Relaxed) {
+        if MODES.symmetric.load(Ordering::Relaxed) {
             fence(Ordering::SeqCst);
             return;
         }
@@ -168,16 +193,16 @@ mod fences {
                         0,
                     )
                 } == 0;
-            SYMMETRIC.store(!registered, Ordering::SeqCst);
+            MODES.symmetric.store(!registered, Ordering::SeqCst);
             registered
         })
     }
 }
 
-#[cfg(not(loom))]
-pub(crate) use fences::init_fences;
 #[cfg_attr(
     all(loom, not(test)),
     expect(unused_imports, reason = "the models use them")
 )]
 pub(crate) use fences::{heavy_fence, light_fence};
+#[cfg(not(loom))]
+pub(crate) use fences::{init_fences, set_tracing, tracing};

@@ -145,6 +145,12 @@ impl Fiber {
         unsafe { self.0.as_ref() }.label.set(label);
     }
 
+    /// What the label says that is waited on. Of a fiber that is suspended, and the caller's.
+    pub(crate) fn waits_on(&self) -> *const () {
+        // SAFETY: as above.
+        unsafe { self.0.as_ref() }.label.get().on
+    }
+
     /// Brings the control block into the cache: it will be resumed soon.
     #[inline(always)]
     pub(crate) fn prefetch(&self) {
@@ -247,6 +253,13 @@ pub(crate) fn bounds(
 /// Finds out all that [`look`] must know, so that it allocates nothing.
 pub(crate) fn prepare_to_look() {
     saved_at();
+}
+
+/// Where in what a [`Fiber`] leads to the stack pointer is that a suspended one has saved; `None`: this kind
+/// of machine is not known.
+pub(crate) fn saved_stack_pointer() -> Option<usize> {
+    let known = cfg!(target_arch = "x86_64");
+    known.then(|| Some(offset_of!(Control, co) + saved_at()?))?
 }
 
 /// Where in a suspended coroutine its stack pointer is: corosensei does not say. It is the word that

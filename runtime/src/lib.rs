@@ -51,7 +51,7 @@ mod stack;
 #[cfg(not(loom))]
 mod timer;
 #[cfg(not(loom))]
-mod trace;
+pub mod trace;
 
 // Under loom only the protocols are compiled, from the very files that the runtime uses, and the
 // models that check them.

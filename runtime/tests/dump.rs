@@ -159,7 +159,7 @@ fn each_kind_of_wait_is_told() {
                 &[
                     "[sync.Mutex.Lock]:",
                     "on mutex 0x",
-                    &format!(": held by goroutine {}", runtime::current().unwrap().id()),
+                    &format!(", held by goroutine {}\n", runtime::current().unwrap().id()),
                     "Mutex<T>::lock",
                     "dump.rs",
                 ],
@@ -436,12 +436,12 @@ fn a_deadlock_of_two_locks_can_be_read_off() {
                 waits_for_lock("two");
                 for (name, other) in [("one", two.id()), ("two", one.id())] {
                     let (dump, g) = parked(name);
-                    let held = format!(": held by goroutine {other}\n");
+                    let held = format!(", held by goroutine {other}\n");
                     assert_has(&paragraph(&dump, &g), &[&held]);
                     let json: serde_json::Value = serde_json::from_str(&dump.to_json()).unwrap();
                     let all = json["goroutines"].as_array().unwrap();
                     let me = all.iter().find(|g| g["name"] == name).unwrap();
-                    assert_eq!(me["waits_on"][0]["held_by"], other.as_u64());
+                    assert_eq!(me["waits_on"][0]["holder"], other.as_u64());
                 }
                 one.cancel();
                 two.cancel();

@@ -171,6 +171,7 @@ fn child_hogs() {
         let _ = (hog.join(), polite.join(), honest.join());
         // A second time is told again.
         let _ = go!(name = "burner", || std::hint::black_box(burn_the_thread())).join();
+        runtime::time::sleep(Duration::from_secs(2)); // reports are written beside
     });
 }
 

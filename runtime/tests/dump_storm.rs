@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use support::{PROCS, alone, within};
+use support::{OnDrop, PROCS, alone, within};
 
 /// What another program would make of a dump's text. Panics at what is not in the format.
 struct Parsed {
@@ -167,6 +167,7 @@ fn dumps_in_a_storm() {
                         values
                     })
                 });
+                let _stop = OnDrop(|| stop.store(true, Ordering::Relaxed));
                 let begin = Instant::now();
                 let mut dumps = 0;
                 while begin.elapsed() < time {

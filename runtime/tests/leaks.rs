@@ -173,3 +173,24 @@ fn a_storm_is_never_taken_for_a_leak() {
         });
     });
 }
+
+#[test]
+fn urgent_signals_from_outside_stop_nobody_for_ever() {
+    let _alone = alone();
+    // All threads but the stopper have the signal blocked during a stop, so that it is the stopper's. The
+    // dog of this process is stopped, too: the child is ours.
+    let storm = "end=$((SECONDS + 50))
+        while [ $SECONDS -lt $end ]; do kill -URG $PPID || exit; done
+        kill -KILL $PPID";
+    let mut child = std::process::Command::new("bash")
+        .args(["-c", storm])
+        .spawn()
+        .unwrap();
+    runtime::start(2).run(|| {
+        for _ in 0..50 {
+            assert!(runtime::leaks().is_empty());
+        }
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

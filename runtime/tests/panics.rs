@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
-use support::{child, is_child, within_minute};
+use support::{OnDrop, child, is_child, within_minute};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -116,15 +116,6 @@ fn an_error_shows_the_text_of_its_panic() {
         let text = *refused.unwrap_err().downcast::<String>().unwrap();
         assert!(text.contains("cancelled"), "{text}");
     });
-}
-
-/// Runs its closure when dropped.
-struct OnDrop<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
 }
 
 #[test]

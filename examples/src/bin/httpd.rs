@@ -32,6 +32,11 @@ struct Args {
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     head_time: u64,
 
+    /// Show below /debug what the runtime does: metrics, goroutines, goroutines/grouped, goroutines.json,
+    /// leaks. For eyes that may see all of it
+    #[arg(long)]
+    debug: bool,
+
     /// Number of Ps, that is of goroutines that run at once; 0 means one per usable CPU
     #[arg(long, default_value_t = 0)]
     procs: usize,
@@ -55,6 +60,7 @@ fn main() -> ExitCode {
                     ..Limits::default()
                 },
                 grace: Duration::from_secs(args.grace),
+                debug: args.debug,
             };
             httpd::serve(listener, shutdown, options)
         })

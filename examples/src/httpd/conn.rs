@@ -127,7 +127,8 @@ impl<'a> Session<'a> {
     fn one(&mut self) -> Result<bool, Stop> {
         let request = self.next_request()?;
         let head = &self.input.bytes()[..request.len];
-        let answer = answer(&request, head, self.conn.shared.root.as_deref());
+        let shared = &self.conn.shared;
+        let answer = answer(&request, head, shared.root.as_deref(), shared.debug);
         self.input.consume(request.len);
         let mut keep = request.keep_alive;
         if request.framing != Framing::None {
@@ -285,6 +286,13 @@ impl<'a> Session<'a> {
             Answer::Moved(path) => {
                 let more = format_args!("Location: {path}\r\n");
                 self.head(Status::MOVED, connection, TEXT, Some(0), more);
+            }
+            Answer::Debug(kind, text) => {
+                let len = Some(text.len() as u64);
+                self.head(Status::OK, connection, kind, len, format_args!(""));
+                if with_body {
+                    self.out.extend_from_slice(text.as_bytes());
+                }
             }
             Answer::Allow(methods) => {
                 let more = format_args!("Allow: {methods}\r\n");

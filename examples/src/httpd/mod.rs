@@ -75,6 +75,8 @@ pub struct Options {
     pub limits: Limits,
     /// How long a shutdown waits for requests that have begun.
     pub grace: Duration,
+    /// Whether clients may see what the runtime does, below `/debug`: its metrics and its goroutines.
+    pub debug: bool,
 }
 
 impl Default for Options {
@@ -83,6 +85,7 @@ impl Default for Options {
             root: None,
             limits: Limits::default(),
             grace: Duration::from_secs(10),
+            debug: false,
         }
     }
 }
@@ -92,6 +95,7 @@ impl Default for Options {
 struct Shared {
     root: Option<PathBuf>,
     limits: Limits,
+    debug: bool,
     draining: AtomicBool,
 }
 
@@ -117,6 +121,7 @@ pub fn serve(
     let shared = Arc::new(Shared {
         root,
         limits: options.limits,
+        debug: options.debug,
         draining: AtomicBool::new(false),
     });
     serve::serve(listener, shutdown, options.grace, |stream| {

@@ -31,10 +31,12 @@ pub enum Answer {
     Moved(String),
     /// Only these methods are allowed.
     Allow(&'static str),
+    /// What the runtime says of itself: its type, and the text.
+    Debug(&'static str, String),
 }
 
-/// The answer to a request whose head is in `head`.
-pub fn answer(request: &Request, head: &[u8], root: Option<&Path>) -> Answer {
+/// The answer to a request whose head is in `head`. `debug`: to those who want to see inside, too.
+pub fn answer(request: &Request, head: &[u8], root: Option<&Path>, debug: bool) -> Answer {
     let path = &head[request.path.clone()];
     if path == b"/echo" {
         return match request.method {
@@ -49,7 +51,31 @@ pub fn answer(request: &Request, head: &[u8], root: Option<&Path>) -> Answer {
         b"/plaintext" => Answer::Text(Status::OK, "Hello, World!"),
         b"/sleep" => sleep(&head[request.query.clone()]),
         b"/" if root.is_none() => Answer::Text(Status::OK, "Hello, World!"),
+        _ if debug && path.starts_with(b"/debug/") => inside(path),
         _ => root.map_or(NOTHING, |root| file(request, head, root)),
+    }
+}
+
+/// What a person wants to see whose server hangs, is slow or leaks.
+fn inside(path: &[u8]) -> Answer {
+    const TEXT: &str = "text/plain; charset=utf-8";
+    match path {
+        b"/debug/metrics" => {
+            let metrics = runtime::metrics().map(|m| m.to_prometheus());
+            Answer::Debug("text/plain; version=0.0.4", metrics.unwrap_or_default())
+        }
+        b"/debug/goroutines" => Answer::Debug(TEXT, runtime::dump().to_string()),
+        b"/debug/goroutines/grouped" => Answer::Debug(TEXT, runtime::dump().grouped().to_string()),
+        b"/debug/goroutines.json" => Answer::Debug("application/json", runtime::dump().to_json()),
+        b"/debug/leaks" => {
+            let leaks = runtime::leaks();
+            let lines = leaks.iter().map(|leak| format!("{leak}\n"));
+            Answer::Debug(
+                TEXT,
+                format!("{} found\n{}", leaks.len(), lines.collect::<String>()),
+            )
+        }
+        _ => NOTHING,
     }
 }
 

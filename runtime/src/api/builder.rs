@@ -4,6 +4,7 @@ use crate::api::runtime::{Runtime, dump_on_signal};
 use crate::api::signal::Signal;
 use crate::sched::{Config, OnDeadlock, OnPanic, Sched, StartError};
 use crate::stack::{DEFAULT_STACK_SIZE, StackGuard};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Default bound on the number of threads of a runtime, blocked ones included.
@@ -28,6 +29,10 @@ pub const DEFAULT_MAX_THREADS: usize = 512;
 ///   so many milliseconds, `scheddetail=1` adds the P, M and G lines to each; `dumpsig=QUIT` is
 ///   [`Builder::dump_on`], `hog=100ms` [`Builder::report_hogs`], `leaks=1` [`Builder::report_leaks`]; `migrate=always`
 ///   moves every goroutine to another thread at each wake (a test mode, and slow).
+///   `trace=FILE` writes a [trace](crate::trace) of the whole program, in Chrome's format if the file's name ends in
+///   `.json`, else in Perfetto's. It is complete when the last runtime has been shut down, or the
+///   process exits; a program that starts a runtime again after that gets a further file, `FILE-2`
+///   (before the ending).
 /// * `RUNTIME_STACK_GUARD=marker|mprotect` overrides [`StackGuard::Auto`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder starts nothing until `build`"]
@@ -208,6 +213,10 @@ impl Builder {
         let mut dump_on = self.dump_on;
         if let Some(debug) = env("RUNTIME_DEBUG")? {
             dump_on = read_dumpsig(&debug)?.or(dump_on);
+            if let Some(file) = read_trace(&debug) {
+                crate::trace::program::start(&file)
+                    .map_err(|e| StartError(format!("RUNTIME_DEBUG: {e}")))?;
+            }
         }
         let sched = Sched::start(config)?;
         let dumps = dump_on.map(|signal| dump_on_signal(&sched, signal));
@@ -285,6 +294,13 @@ fn read_dumpsig(debug: &str) -> Result<Option<Signal>, StartError> {
     }
 }
 
+/// The file of `trace=FILE`.
+fn read_trace(debug: &str) -> Option<PathBuf> {
+    let mut items = debug.split(',');
+    let file = items.find_map(|item| item.strip_prefix("trace="));
+    file.map(PathBuf::from)
+}
+
 fn read_debug(debug: &str, config: &mut Config) -> Result<(), StartError> {
     for item in debug.split(',').filter(|s| !s.is_empty()) {
         let (key, value) = item.split_once('=').unwrap_or((item, ""));
@@ -300,6 +316,10 @@ fn read_debug(debug: &str, config: &mut Config) -> Result<(), StartError> {
                 _ => return Err(nonsense("RUNTIME_DEBUG", item, "scheddetail=0 or 1")),
             },
             "dumpsig" => {} // see `read_dumpsig`
+            "trace" if value.is_empty() => {
+                return Err(nonsense("RUNTIME_DEBUG", item, "trace=FILE"));
+            }
+            "trace" => {} // see `read_trace`
             "hog" => {
                 let limit = value.strip_suffix("ms").and_then(|ms| ms.parse().ok());
                 match limit {
@@ -320,7 +340,7 @@ fn read_debug(debug: &str, config: &mut Config) -> Result<(), StartError> {
                 return Err(nonsense(
                     "RUNTIME_DEBUG",
                     item,
-                    "schedtrace=MS, scheddetail=1, leaks=1, dumpsig=QUIT, hog=100ms or migrate=always",
+                    "schedtrace=MS, scheddetail=1, leaks=1, dumpsig=QUIT, hog=100ms, trace=FILE or migrate=always",
                 ));
             }
         }

@@ -172,7 +172,7 @@ impl G {
         // Words of its last life, maybe in a runtime that is gone.
         self.m.store(ptr::null_mut(), Ordering::Relaxed);
         self.locked_m.store(ptr::null_mut(), Ordering::Relaxed);
-        self.status.set_timed(false);
+        self.status.set_untimed();
         self.scope.set(ptr::null());
         self.locals.set(ptr::null_mut());
         self.join.reset();
@@ -215,7 +215,7 @@ impl G {
     pub(crate) const TASK_WORDS: usize = task::INLINE_WORDS;
 
     /// What its task holds, as plain words: from outside, of a goroutine that is stopped.
-    pub(crate) fn task_words(&self) -> Option<[usize; Self::TASK_WORDS]> {
+    pub(crate) fn task_words(&self) -> [usize; Self::TASK_WORDS] {
         self.task.words()
     }
 
@@ -229,13 +229,12 @@ impl G {
     #[cold]
     pub(crate) fn stamp(&self, now: u64) {
         self.runnable_since.set((now / STAMP) as u32);
-        self.status.set_timed(true);
+        self.status.set_wait_timed();
     }
 
     /// How long it has been runnable, of one that was stamped. By its owner.
     #[cold]
     pub(crate) fn take_stamp(&self, now: u64) -> u64 {
-        self.status.set_timed(false);
         let units = ((now / STAMP) as u32).wrapping_sub(self.runnable_since.get());
         u64::from(units) * STAMP
     }

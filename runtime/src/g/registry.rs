@@ -6,11 +6,12 @@
 //! and no runtime is left: then nothing remains of a runtime that was shut down.
 
 use super::G;
-use crate::atomics::Mutex;
+use crate::atomics::atomic::{AtomicPtr, AtomicUsize};
+use crate::atomics::{Mutex, Ordering};
 use std::ptr;
 
 /// Gs per chunk: 64 KiB each, so that a million goroutines are some 4,000 allocations.
-const CHUNK: usize = 256;
+pub(crate) const CHUNK: usize = 256;
 
 /// Gs that go to and from a P at a time.
 pub(crate) const BATCH: usize = 32;
@@ -35,6 +36,31 @@ static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
     free_len: 0,
     users: 0,
 });
+
+/// The registry's chunks for a debugger, which stops the process anywhere: right at every moment, or empty.
+#[repr(C)]
+pub(crate) struct Listed {
+    /// The first of the boxes of Gs, each of which is two words: address and number.
+    boxes: AtomicPtr<Box<[G]>>,
+    len: AtomicUsize,
+}
+
+/// See [`Listed`]. Written under the registry's lock.
+pub(crate) static LISTED: Listed = Listed {
+    boxes: AtomicPtr::new(ptr::null_mut()),
+    len: AtomicUsize::new(0),
+};
+
+impl Listed {
+    /// There are these from now on; none, before they are changed.
+    fn set(&self, boxes: &[Box<[G]>]) {
+        // Release: in this order, for a debugger that has stopped us.
+        self.len.store(0, Ordering::Release);
+        self.boxes
+            .store(boxes.as_ptr().cast_mut(), Ordering::Release);
+        self.len.store(boxes.len(), Ordering::Release);
+    }
+}
 
 /// A list of Gs, linked through the Gs themselves; first in, first out.
 #[derive(Debug)]
@@ -193,7 +219,9 @@ impl Registry {
             self.free_len += batch.len();
             self.free.push(batch);
         }
+        LISTED.set(&[]);
         self.chunks.push(chunk);
+        LISTED.set(&self.chunks);
     }
 
     /// Frees the chunks when nothing can point to a G any more.
@@ -201,6 +229,7 @@ impl Registry {
         if self.users == 0 && self.free_len == self.chunks.len() * CHUNK {
             self.free = Vec::new();
             self.free_len = 0;
+            LISTED.set(&[]);
             self.chunks = Vec::new();
         }
     }
@@ -227,7 +256,6 @@ pub(crate) fn try_chunks(mut f: impl FnMut(*const [G])) -> bool {
 /// must not call into this module.
 pub(crate) fn for_each(sched: *const (), mut f: impl FnMut(&G)) {
     use super::status::Status;
-    use crate::atomics::Ordering;
     let r = REGISTRY.lock();
     for g in r.chunks.iter().flat_map(|c| c.iter()) {
         if ptr::eq(g.sched.load(Ordering::Relaxed), sched) && g.status.get() != Status::Idle {

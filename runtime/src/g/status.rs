@@ -1,7 +1,7 @@
 //! The closed vocabularies of a goroutine's life: its status, and why it waits.
 
 use crate::atomics::Ordering;
-use crate::atomics::atomic::{AtomicBool, AtomicU8, AtomicU32};
+use crate::atomics::atomic::{AtomicU8, AtomicU32};
 
 /// What a goroutine is doing, with the numbers that Go's traces print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,15 +36,26 @@ impl Status {
     }
 }
 
+/// Bits of [`StatusWord`]'s `timed`.
+const WAIT: u8 = 1;
+const PICK: u8 = 2;
+
 /// The status word. Ownership passes through the queues and the parker, not through this word, so
 /// its accesses are relaxed: it is what traces and debug assertions read.
 #[derive(Debug)]
 pub(crate) struct StatusWord {
     status: AtomicU32,
     reason: AtomicU8,
-    /// Whether the time was taken when it was made runnable. Here, since the words beside it are
-    /// touched anyway.
-    timed: AtomicBool,
+    /// [`WAIT`] if the time was taken when it was made runnable, [`PICK`] if it shall be taken how long it runs.
+    /// Here, since the words beside it are touched anyway.
+    timed: AtomicU8,
+}
+
+#[cfg(not(loom))]
+impl StatusWord {
+    /// Where in it the status and the reason are; for debuggers.
+    pub(crate) const STATUS: usize = std::mem::offset_of!(StatusWord, status);
+    pub(crate) const REASON: usize = std::mem::offset_of!(StatusWord, reason);
 }
 
 impl StatusWord {
@@ -52,7 +63,7 @@ impl StatusWord {
         StatusWord {
             status: AtomicU32::new(Status::Idle as u32),
             reason: AtomicU8::new(0),
-            timed: AtomicBool::new(false),
+            timed: AtomicU8::new(0),
         }
     }
 
@@ -125,15 +136,33 @@ impl StatusWord {
         self.become_from(&[Status::Dead], Status::Idle);
     }
 
-    /// Says whether the time of its becoming runnable was noted. By its owner.
+    /// The time of its becoming runnable was noted. By its owner.
     #[inline(always)]
-    pub(crate) fn set_timed(&self, timed: bool) {
-        self.timed.store(timed, Ordering::Relaxed);
+    pub(crate) fn set_wait_timed(&self) {
+        self.timed.store(WAIT, Ordering::Relaxed);
     }
 
+    /// It was picked, and the time shall be taken. By its owner.
+    pub(crate) fn set_pick_timed(&self) {
+        let timed = self.timed.load(Ordering::Relaxed);
+        self.timed.store(timed | PICK, Ordering::Relaxed);
+    }
+
+    /// Nothing is noted, nothing to be taken. By its owner.
+    #[inline(always)]
+    pub(crate) fn set_untimed(&self) {
+        self.timed.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether there is anything about times.
     #[inline(always)]
     pub(crate) fn is_timed(&self) -> bool {
-        self.timed.load(Ordering::Relaxed)
+        self.timed.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether the time of its becoming runnable was noted.
+    pub(crate) fn is_wait_timed(&self) -> bool {
+        self.timed.load(Ordering::Relaxed) & WAIT != 0
     }
 
     /// Why it waits, or last waited.

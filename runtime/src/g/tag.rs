@@ -23,6 +23,9 @@ static LOCK: Mutex<()> = Mutex::new(());
 pub(crate) struct TagCell(AtomicPtr<Tag>);
 
 impl TagCell {
+    /// Where in what it leads to the name is: address and length, the address null if there is none. For debuggers.
+    pub(crate) const NAME: usize = std::mem::offset_of!(Tag, name);
+
     pub(crate) const fn new() -> TagCell {
         TagCell(AtomicPtr::new(ptr::null_mut()))
     }

@@ -237,13 +237,18 @@ impl Task {
         unsafe { (self.vtable().cancel)(self.storage.get(), why) }
     }
 
-    /// The closure or the result, as plain words, if there is one; from outside, of a goroutine that is
-    /// stopped.
-    pub(crate) fn words(&self) -> Option<[usize; INLINE_WORDS]> {
-        self.vtable.get()?;
+    /// Whether there is a closure or a result; from outside, of a goroutine that is stopped.
+    pub(crate) fn is_some(&self) -> bool {
+        self.vtable.get().is_some()
+    }
+
+    /// The closure or the result, as plain words, or what is left of one that was moved out; from outside,
+    /// of a goroutine that is stopped. (Whoever takes a result may be stopped between saying so and moving
+    /// it: so these are words whatever `is_some` says.)
+    pub(crate) fn words(&self) -> [usize; INLINE_WORDS] {
         // SAFETY: memory that exists; who could write to it is stopped. Words that were never written
         // are whatever they are.
-        Some(unsafe { std::ptr::read_volatile(self.storage.get().cast()) })
+        unsafe { std::ptr::read_volatile(self.storage.get().cast()) }
     }
 
     /// There is nothing in it any more.

@@ -43,10 +43,10 @@ pub(crate) struct Picture {
     pub(crate) locked_m: Option<u32>,
     /// Of one that is parked.
     pub(crate) wait: Option<WaitPicture>,
+    /// The slot of its stack, guard included, if it has one.
+    pub(crate) slot: Option<(usize, usize)>,
     /// Of one that is parked, if it was asked for and can be had.
     pub(crate) stack: Option<StackPicture>,
-    /// Where its stack is, if it has one: its lowest address, and one past the highest.
-    pub(crate) extent: Option<(usize, usize)>,
 }
 
 /// What a parked goroutine waits for.
@@ -70,10 +70,8 @@ pub(crate) struct ObjectPicture {
     pub(crate) address: usize,
     pub(crate) kind: &'static str,
     pub(crate) fields: Vec<(&'static str, Value)>,
-    /// An address on the stack of whoever has it (a mutex); 0 if it is not known.
+    /// A place in the stack of whoever has it, or 0.
     pub(crate) holder: usize,
-    /// Whose stack that is, for whoever has seen them all.
-    pub(crate) held_by: Option<u64>,
 }
 
 /// What a field of an object said.
@@ -135,8 +133,8 @@ pub(crate) unsafe fn look(g: &G, with_stack: bool) -> Option<Picture> {
         m: None,
         locked_m: m_id(g.locked_m.load(Ordering::Relaxed)),
         wait: None,
+        slot: None,
         stack: None,
-        extent: None,
     };
     for _ in 0..ATTEMPTS {
         picture.status = g.status.get();
@@ -163,7 +161,7 @@ pub(crate) unsafe fn look(g: &G, with_stack: bool) -> Option<Picture> {
     if picture.status == Status::Waiting && picture.wait.is_none() {
         picture.status = Status::Runnable; // it comes and goes faster than it can be looked at
     }
-    picture.extent = match &picture.stack {
+    picture.slot = match &picture.stack {
         Some(stack) => Some((stack.limit, stack.top)),
         None => fiber::bounds(g.fiber_word(), read),
     };
@@ -275,7 +273,6 @@ fn look_at_object(reason: WaitReason, address: usize, what: &'static Subject) ->
         kind: what.kind,
         fields,
         holder,
-        held_by: None,
     }
 }
 

@@ -141,15 +141,20 @@ impl Graph {
             slot: nothing,
             scope: g.scope_word(),
             has_handle: g.join.has_handle(),
-            task: (!started).then(|| g.task_words()).flatten(),
+            task: None,
         };
-        if status == Status::Idle && node.task.is_none() && !started {
+        if status == Status::Idle && !g.task.is_some() && !started {
             return true;
         }
         let parked = match status {
             Status::Waiting => g.parker.armed(),
             _ => None,
         };
+        // Who is between its first instruction and its wait, or blocked in a call, has taken its closure
+        // out. All others may have it, or the result, nowhere else: also with a stack already, or still.
+        if parked.is_none() && status != Status::Blocked {
+            node.task = Some(g.task_words());
+        }
         if let Some((start, end)) = fiber::bounds(fiber, read) {
             node.slot = Span { start, end };
             node.stack = node.slot;
@@ -377,12 +382,15 @@ impl Graph {
                     roots.scan_stack(node.stack, |word| self.reach_from_stack(word));
                 }
             }
+            let mut all_stay = true;
             for i in 0..self.nodes.len() {
                 if self.nodes[i].lost && self.could_go_on(&self.nodes[i]) {
+                    // Its stack may have been looked through before: there is no work, and yet a change.
+                    all_stay = false;
                     self.goes_on(i as u32);
                 }
             }
-            if self.work.is_empty() {
+            if all_stay {
                 return Ok(());
             }
         }

@@ -11,6 +11,7 @@
 //! Knows nothing of the scheduler's queues and of how pictures are printed.
 
 pub(crate) mod arena;
+pub(crate) mod debugger;
 pub(crate) mod goroutine;
 mod graph;
 pub(crate) mod leaks;

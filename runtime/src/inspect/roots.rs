@@ -1,5 +1,5 @@
-//! All memory that code of the user's could look at: the writable mappings of the process, but for what
-//! the caller leaves out, and pages that were never touched.
+//! All memory that code of the user's could look at: the writable mappings of the process, and those that were
+//! writable once, but for what the caller leaves out, and pages that were never touched.
 
 use super::arena::MapVec;
 use super::memory::read;
@@ -7,7 +7,8 @@ use super::memory::read;
 /// So much is copied at a time.
 const CHUNK: usize = 1 << 20;
 const WORD: usize = size_of::<usize>();
-/// So much address space is looked through at most; beyond it, it would take seconds.
+/// So much address space is looked through at most; beyond it, it would take seconds. (What is left out, the
+/// stacks of goroutines, does not count: a million of them are as much.)
 const MOST: usize = 256 << 30;
 /// In `/proc/self/pagemap`: the page is there, or swapped out.
 const THERE: u64 = 3 << 62;
@@ -68,10 +69,6 @@ impl Roots {
             return false;
         }
         while let Some(mapping) = self.next_mapping(&mut at) {
-            total += mapping.end - mapping.start;
-            if total > MOST {
-                return false;
-            }
             let mut from = mapping.start;
             // The parts of it between what is left out.
             let first = excluded.partition_point(|e| e.end <= mapping.start);
@@ -79,10 +76,20 @@ impl Roots {
                 if e.start >= mapping.end {
                     break;
                 }
-                self.scan_range(span(from, e.start.max(from)), &mut f);
+                let part = span(from, e.start.max(from));
+                total += part.end - part.start;
+                if total > MOST {
+                    return false;
+                }
+                self.scan_range(part, &mut f);
                 from = e.end.max(from);
             }
-            self.scan_range(span(from, mapping.end.max(from)), &mut f);
+            let part = span(from, mapping.end.max(from));
+            total += part.end - part.start;
+            if total > MOST {
+                return false;
+            }
+            self.scan_range(part, &mut f);
         }
         true
     }
@@ -175,7 +182,8 @@ impl Roots {
         }
     }
 
-    /// The next mapping that is readable and writable.
+    /// The next mapping that is readable and writable; or only readable, and not of a file: it was writable
+    /// when somebody wrote to it.
     fn next_mapping(&self, at: &mut usize) -> Option<Span> {
         loop {
             let rest = &self.maps[*at..];
@@ -186,7 +194,13 @@ impl Roots {
             let (start, line) = hex(line)?;
             let (end, line) = hex(line.strip_prefix(b"-")?)?;
             let mode = line.strip_prefix(b" ")?;
-            if mode.starts_with(b"rw") && !line.ends_with(b"[vvar]") {
+            let special = [&b"[vvar]"[..], b"[vvar_vclock]", b"[vsyscall]", b"[vdso]"];
+            if special.iter().any(|s| line.ends_with(s)) {
+                continue;
+            }
+            // The last but one: the number of the file, followed by its name or nothing.
+            let anonymous = || mode.split(|&b| b == b' ').nth(3) == Some(b"0");
+            if mode.starts_with(b"rw") || mode.starts_with(b"r") && anonymous() {
                 return Some(span(start, end));
             }
         }

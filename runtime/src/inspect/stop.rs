@@ -12,7 +12,7 @@
 
 use super::arena::MapVec;
 use crate::atomics::Ordering;
-use crate::atomics::atomic::{AtomicU32, AtomicUsize};
+use crate::atomics::atomic::{AtomicI32, AtomicU32, AtomicUsize};
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::{Mutex, OnceLock};
@@ -23,10 +23,10 @@ pub(crate) const SIGNAL: libc::c_int = libc::SIGURG;
 /// How long a thread may take to stop: longer than a busy machine lets one wait for its CPU.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// The one thread that shall stop, or 0: all but the stopper.
+static TARGET: AtomicI32 = AtomicI32::new(0);
 /// Odd while others shall wait.
 static EPOCH: AtomicU32 = AtomicU32::new(0);
-/// The thread that shall stop, by its id; 0: all. Written before `EPOCH` becomes odd.
-static WHO: AtomicU32 = AtomicU32::new(0);
 /// Threads that wait in the handler.
 static WAITING: AtomicU32 = AtomicU32::new(0);
 /// The pc, sp and bp of the last thread to stop; for those who stop one only.
@@ -37,12 +37,10 @@ static TURN: Mutex<()> = Mutex::new(());
 
 extern "C" fn on_stop(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let epoch = EPOCH.load(Ordering::SeqCst);
-    // Relaxed: ordered by EPOCH.
-    let who = WHO.load(Ordering::Relaxed);
+    // Relaxed: ordered by EPOCH. (Whoever else gets the signal now got it from elsewhere, or late.)
+    let target = TARGET.load(Ordering::Relaxed);
     // SAFETY: no preconditions.
-    let me = unsafe { libc::gettid() } as u32;
-    // A signal of an earlier stop, which this thread has blocked until now, is not for this one.
-    if epoch.is_multiple_of(2) || (who != 0 && who != me) {
+    if epoch.is_multiple_of(2) || (target != 0 && target != unsafe { libc::gettid() }) {
         forward(signal, info, context);
         return;
     }
@@ -98,15 +96,18 @@ fn futex(op: libc::c_int, value: u32) {
     };
 }
 
+/// Sets the handler, unless it is there. One that somebody has set over ours since is left: it may pass on
+/// what is not its own.
 fn install() {
-    if PREVIOUS.get().is_some() {
-        return;
-    }
     // SAFETY: the handler does only what is async-signal-safe.
     unsafe {
         let mut old = MaybeUninit::<libc::sigaction>::zeroed();
         libc::sigaction(SIGNAL, ptr::null(), old.as_mut_ptr());
-        let _ = PREVIOUS.set(old.assume_init());
+        let old = old.assume_init();
+        let none = matches!(old.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN);
+        if PREVIOUS.set(old).is_err() && !none {
+            return;
+        }
         let mut new: libc::sigaction = std::mem::zeroed();
         new.sa_sigaction = on_stop as *const () as usize;
         new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
@@ -139,27 +140,47 @@ pub(crate) fn own_stack_low() -> usize {
 }
 
 /// Ends the stop.
-struct Stop;
+struct Stop {
+    /// The signals that the stopper had blocked before.
+    mask: libc::sigset_t,
+}
 
 impl Drop for Stop {
     fn drop(&mut self) {
         EPOCH.fetch_add(1, Ordering::SeqCst);
         futex(libc::FUTEX_WAKE, i32::MAX as u32);
+        // SAFETY: the mask was read by `begin`, on this thread.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.mask, ptr::null_mut()) };
     }
 }
 
-/// Waits until those of the last stop have gone on, and begins a new one.
-fn begin(who: u32, since: Instant) -> Option<Stop> {
+/// Blocks the signal on the calling thread; what was blocked before. The stopper would wait for itself in the
+/// handler; and a signal to the process, not to a thread, is the stopper's as soon as all others have it
+/// blocked, since they are in the handler.
+fn block_signal() -> libc::sigset_t {
+    // SAFETY: both sets are initialised by the calls.
+    unsafe {
+        let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
+        let mut old = MaybeUninit::<libc::sigset_t>::zeroed();
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), SIGNAL);
+        libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), old.as_mut_ptr());
+        old.assume_init()
+    }
+}
+
+/// Waits until those of the last stop have gone on, and begins a new one, for `target`.
+fn begin(since: Instant, target: i32) -> Option<Stop> {
     while WAITING.load(Ordering::SeqCst) > 0 {
         if since.elapsed() > PATIENCE {
             return None;
         }
         std::thread::yield_now();
     }
-    // Relaxed: ordered by EPOCH.
-    WHO.store(who, Ordering::Relaxed);
+    let mask = block_signal();
+    TARGET.store(target, Ordering::Relaxed);
     EPOCH.fetch_add(1, Ordering::SeqCst);
-    Some(Stop)
+    Some(Stop { mask })
 }
 
 /// Calls `f` while the thread `tid` is stopped, with its pc, sp and bp. `None`: it could not be stopped.
@@ -171,7 +192,7 @@ pub(crate) fn with_stopped<T>(tid: u32, f: impl FnOnce([usize; 3]) -> T) -> Opti
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     install();
     let since = Instant::now();
-    let stop = begin(tid, since)?;
+    let stop = begin(since, tid as i32)?;
     // SAFETY: a signal with a handler.
     let told = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, SIGNAL) } == 0;
     while told && since.elapsed() < PATIENCE {
@@ -200,7 +221,7 @@ pub(crate) fn with_others_stopped<T>(f: impl FnOnce() -> T) -> Option<T> {
     let mut told = MapVec::<i32>::new()?;
     let mut tasks = Tasks::open()?;
     let since = Instant::now();
-    let stop = begin(0, since)?;
+    let stop = begin(since, 0)?;
     loop {
         // Until a look at all threads finds none that was not told: who is stopped makes none.
         let mut new = false;
@@ -216,8 +237,11 @@ pub(crate) fn with_others_stopped<T>(f: impl FnOnce() -> T) -> Option<T> {
                 return None;
             }
         }
+        // A thread that ends while the list is read can cut it short: then more were seen than are left, and
+        // it is read again. (A count of those that are left, and not of the list, for the same reason.)
+        let left = told.iter().filter(|&&tid| exists(process, tid)).count();
         let waiting = WAITING.load(Ordering::SeqCst) as usize;
-        if !new && waiting >= tasks.seen - 1 {
+        if !new && tasks.seen == left + 1 && waiting >= left {
             let result = f();
             drop(stop);
             return Some(result);
@@ -227,6 +251,12 @@ pub(crate) fn with_others_stopped<T>(f: impl FnOnce() -> T) -> Option<T> {
         }
         std::thread::yield_now();
     }
+}
+
+/// Whether the process has this thread.
+pub(crate) fn exists(process: libc::pid_t, tid: i32) -> bool {
+    // SAFETY: signal 0 is only a question.
+    unsafe { libc::syscall(libc::SYS_tgkill, process, tid, 0) == 0 }
 }
 
 /// The ids of the process's threads, read without an allocation.

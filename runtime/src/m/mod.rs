@@ -78,6 +78,8 @@ pub(crate) struct M {
     pub(crate) no_stack: Cell<Option<String>>,
     /// State of the M's random numbers. Own.
     pub(crate) rng: Cell<u32>,
+    /// Its buffer of a trace's events (type `Ring` above), or null. Own.
+    pub(crate) ring: Cell<*const ()>,
 }
 
 pub(crate) mod pinned;
@@ -108,6 +110,7 @@ impl M {
             pinned: pinned::Pinned::new(),
             no_stack: Cell::new(None),
             rng: Cell::new(id.wrapping_mul(0x9E37_79B9) | 1),
+            ring: Cell::new(ptr::null()),
         }
     }
 

@@ -27,6 +27,8 @@ struct World {
     global_len: AtomicU32,
     /// What can be stolen from two busy Ps.
     runq: [AtomicU32; 2],
+    /// How many Ps there are, in models in which all of them are Ms'; else 0.
+    ps: u32,
     /// Not part of the model: goroutines that were run by an M that looked for work.
     ran: Count,
 }
@@ -51,11 +53,19 @@ impl World {
             lock: Mutex::new(State { idle_ps, global: 0 }),
             global_len: AtomicU32::new(0),
             runq: [AtomicU32::new(0), AtomicU32::new(0)],
+            ps: 0,
             ran: Count::new(0),
         };
         (0..idle_ps).for_each(|_| w.idle.p_idle());
         (0..spinning).for_each(|_| w.idle.begin_spinning());
         Arc::new(w)
+    }
+
+    /// One of `ps` Ps has an M, which has nothing to do; the others are idle.
+    fn with_one_of(ps: u32) -> Arc<World> {
+        let mut w = World::new(ps - 1, 0);
+        Arc::get_mut(&mut w).unwrap().ps = ps;
+        w
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -161,22 +171,32 @@ impl World {
             if self.global_one() {
                 return true;
             }
-            if !std::mem::replace(&mut m.spinning, true) {
-                self.idle.begin_spinning();
-            }
-            if self.steal() || self.global_one() {
-                return true;
+            // The only P that is busy has nobody to take work from.
+            let alone = self.ps > 0 && self.idle.npidle() + 1 == self.ps;
+            if m.spinning || !alone {
+                if !std::mem::replace(&mut m.spinning, true) {
+                    self.idle.begin_spinning();
+                }
+                if self.steal() || self.global_one() {
+                    return true;
+                }
             }
             // `go_idle`
-            {
+            let last = {
                 let mut state = self.state();
                 if self.global_locked(&mut state) {
                     return true;
                 }
                 self.put_idle(&mut state);
+                state.idle_ps == self.ps
+            };
+            let was_spinning = std::mem::take(&mut m.spinning);
+            if was_spinning {
+                self.idle.end_spinning();
             }
-            m.spinning = false;
-            self.idle.end_spinning();
+            if last && !was_spinning {
+                return false;
+            }
             self.idle.before_second_look();
             if !(self.any_work() && self.take_idle()) {
                 return false;
@@ -295,5 +315,48 @@ fn a_submitter_and_a_p_that_is_handed_off() {
         let monitor = spawn(&w, |w| w.hand_off());
         w.submit(0);
         w.end([monitor], 1);
+    });
+}
+
+/// The only P that was busy goes idle, without a fence.
+#[test]
+fn a_thread_that_injects_and_the_last_p() {
+    check(4, || {
+        let w = World::with_one_of(2);
+        let m = spawn(&w, |w| w.run(an_m(false)));
+        w.inject();
+        w.end([m], 1);
+    });
+}
+
+#[test]
+fn two_threads_that_inject_and_the_last_p() {
+    check(2, || {
+        let w = World::with_one_of(2);
+        let m = spawn(&w, |w| w.run(an_m(false)));
+        let other = spawn(&w, |w| w.inject());
+        w.inject();
+        w.end([m, other], 2);
+    });
+}
+
+/// A goroutine that had lost its P takes an idle one, submits, and goes idle: now this one is last, now
+/// that one.
+#[test]
+fn a_p_that_is_taken_and_the_last_p() {
+    check(2, || {
+        let w = World::with_one_of(2);
+        let m = spawn(&w, |w| w.run(an_m(false)));
+        if w.take_idle() {
+            w.submit(0);
+            // A P goes idle when its own queue is empty.
+            if w.steal() {
+                w.ran.fetch_add(1, Relaxed);
+            }
+            w.run(an_m(false));
+            w.end([m], 1);
+        } else {
+            m.join().unwrap();
+        }
     });
 }

@@ -20,7 +20,7 @@ use crate::stack::{StackError, StackPool};
 use crate::timer::heap::Target;
 use counters::{Counters, SAMPLE};
 use lock::BiasSlot;
-use runq::RunQueue;
+use runq::{FRESH_PHASE, GLOBAL_PHASE, ROUND, RunQueue};
 use std::cell::{Cell, UnsafeCell};
 use std::ptr;
 use thefts::Thefts;
@@ -42,6 +42,15 @@ pub(crate) fn next_id() -> GoroutineId {
     GoroutineId(NEXT_ID.fetch_add(1, Ordering::Relaxed))
 }
 
+/// What a pick is special for, beside the times that may be taken in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turn {
+    /// The global queue goes first.
+    pub(crate) global: bool,
+    /// The oldest fresh goroutine goes first.
+    pub(crate) fresh: bool,
+}
+
 #[repr(align(128))]
 pub(crate) struct P {
     pub(crate) id: u32,
@@ -50,6 +59,8 @@ pub(crate) struct P {
     pub(crate) runq: RunQueue,
     /// Picks so far. Written by the owner, watched by the monitor.
     pub(crate) schedtick: AtomicU64,
+    /// The number of the next pick that is special. The owner's.
+    special: Cell<u32>,
     pub(crate) counters: Counters,
     pub(crate) bias: &'static BiasSlot,
     /// Whether it is worth it to steal from here.
@@ -83,6 +94,7 @@ impl P {
             m: AtomicPtr::new(ptr::null_mut()),
             runq: RunQueue::new(),
             schedtick: AtomicU64::new(0),
+            special: Cell::new(1),
             counters: Counters::new(),
             bias,
             thefts: Thefts::new(),
@@ -132,6 +144,33 @@ impl P {
         let tick = self.schedtick.load(Ordering::Relaxed) + 1;
         self.schedtick.store(tick, Ordering::Relaxed);
         tick as u32
+    }
+
+    /// Whether the pick with this number differs from most ([`P::turn`]). One comparison in place of what it
+    /// stands for, a remainder by [`ROUND`] and another by [`SAMPLE`]. Owner only.
+    #[inline(always)]
+    pub(crate) fn is_special(&self, tick: u32) -> bool {
+        tick == self.special.get()
+    }
+
+    /// What the pick with this number is special for. To be called for each that [`P::is_special`], in turn.
+    /// Owner only.
+    #[cold]
+    pub(crate) fn turn(&self, tick: u32) -> Turn {
+        let phase = tick % ROUND;
+        // Where the numbers begin anew, once in four billion, a round is cut short.
+        let until = |at: u32| match (at + ROUND - phase) % ROUND {
+            0 => ROUND,
+            n => n,
+        };
+        let next = until(GLOBAL_PHASE)
+            .min(until(FRESH_PHASE))
+            .min(SAMPLE - tick % SAMPLE);
+        self.special.set(tick.wrapping_add(next));
+        Turn {
+            global: phase == GLOBAL_PHASE,
+            fresh: phase == FRESH_PHASE,
+        }
     }
 
     /// Whether times are taken in this pick: see `counters.rs`. Owner only.
@@ -253,5 +292,28 @@ impl P {
 impl Drop for P {
     fn drop(&mut self) {
         self.bias.give();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn special_picks_are_those_of_the_rounds_and_of_the_samples() {
+        for begin in [0, u64::from(u32::MAX) - 5_000] {
+            let p = P::new(0);
+            p.schedtick.store(begin, Ordering::Relaxed);
+            p.special.set(begin as u32 + 1);
+            for _ in 0..20_000 {
+                let tick = p.tick();
+                let special = p.is_special(tick);
+                let turn = special.then(|| p.turn(tick));
+                assert!(special || !p.is_sampled(), "{tick}");
+                let phase = tick % ROUND;
+                assert_eq!(turn.is_some_and(|t| t.global), phase == GLOBAL_PHASE);
+                assert_eq!(turn.is_some_and(|t| t.fresh), phase == FRESH_PHASE);
+            }
+        }
     }
 }

@@ -120,14 +120,9 @@ impl RunQueue {
         Pushed::Deque
     }
 
-    /// The next goroutine. `phase` is the P's count of picks modulo [`ROUND`].
+    /// The next goroutine.
     #[inline]
-    pub(crate) fn pop(&self, phase: u32) -> Option<Runnable> {
-        if phase == FRESH_PHASE
-            && let Some(g) = self.oldest_fresh()
-        {
-            return Some(g);
-        }
+    pub(crate) fn pop(&self) -> Option<Runnable> {
         let next = self.runnext.load(Ordering::Relaxed);
         if !next.is_null() {
             self.runnext.store(ptr::null_mut(), Ordering::Relaxed);
@@ -150,8 +145,9 @@ impl RunQueue {
         self.fresh.pop()
     }
 
+    /// The oldest of those that have not run yet, whose turn it is once in a [`ROUND`].
     #[cold]
-    fn oldest_fresh(&self) -> Option<Runnable> {
+    pub(crate) fn oldest_fresh(&self) -> Option<Runnable> {
         if let Steal::Success(g) = self.fresh_stealer.steal() {
             return Some(g);
         }
@@ -225,7 +221,7 @@ mod tests {
     }
 
     fn order(q: &RunQueue) -> Vec<usize> {
-        std::iter::from_fn(|| q.pop(1))
+        std::iter::from_fn(|| q.pop())
             .map(|r| r.0.addr() / 64)
             .collect()
     }
@@ -250,12 +246,12 @@ mod tests {
             let _ = q.push_fresh(g(n));
         }
         q.push_started(g(11));
-        let first = q.pop(FRESH_PHASE).unwrap();
+        let first = q.oldest_fresh().unwrap();
         assert_eq!(first.0.addr() / 64, 1);
         assert_eq!(order(&q), [11, 3, 2]);
         let _ = q.push_fresh(g(4));
         q.push_started(g(12));
-        assert_eq!(q.pop(FRESH_PHASE).unwrap().0.addr() / 64, 4);
+        assert_eq!(q.oldest_fresh().unwrap().0.addr() / 64, 4);
         assert_eq!(order(&q), [12]);
     }
 
@@ -267,7 +263,7 @@ mod tests {
         let _ = q.push_next(g(1));
         loop {
             picks += 1;
-            let x = q.pop(1).unwrap();
+            let x = q.pop().unwrap();
             if x.0.addr() / 64 == 99 {
                 break;
             }

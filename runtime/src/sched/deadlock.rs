@@ -18,7 +18,7 @@ use crate::g::G;
 use crate::g::parker::Waiter;
 use crate::g::status::{Status, WaitReason};
 use crate::inspect::goroutine::{for_each, look};
-use crate::inspect::stop::Tasks;
+use crate::inspect::stop::{Tasks, exists};
 use crate::m::thread::parked_threads;
 use std::ptr;
 use std::time::Duration;
@@ -110,7 +110,11 @@ impl Sched {
         let parked = parked_threads();
         let tasks = Tasks::open()?.collect::<Vec<_>>();
         // SAFETY: no preconditions.
-        let me = unsafe { libc::gettid() };
+        let (process, me) = unsafe { (libc::getpid(), libc::gettid()) };
+        // One that ends while the list is read can cut it short: others may be missing.
+        if !tasks.iter().all(|&tid| exists(process, tid)) {
+            return None;
+        }
         let state = self.lock.lock();
         let own = |tid: i32| {
             let mut ms = state.threads.records();
@@ -153,7 +157,13 @@ fn is_asleep(g: &G) -> bool {
             WaitReason::Select => {
                 // SAFETY: its runtime does not end while its monitor runs.
                 let wait = unsafe { look(g, false) }.and_then(|p| p.wait);
-                wait.is_some_and(|w| w.on.iter().all(|o| o.reason != WaitReason::Timer))
+                wait.is_some_and(|mut w| {
+                    let asleep = w.on.iter().all(|o| o.reason != WaitReason::Timer);
+                    // In freed memory, a search for leaks would take them for the user's.
+                    w.on.iter_mut().for_each(|o| o.address = 0);
+                    std::hint::black_box(&mut w);
+                    asleep
+                })
             }
             _ => true,
         }

@@ -2,10 +2,13 @@
 
 use super::{Phase, SLICE, Sched, State};
 use crate::atomics::Ordering;
+use crate::g::G;
 use crate::m::M;
-use crate::p::runq::{GLOBAL_PHASE, ROUND, Runnable};
-use crate::p::{P, counters};
+use crate::p::runq::Runnable;
+use crate::p::{P, Turn, counters};
 use crate::timer::{self, NEVER, Nanos};
+use crate::trace;
+use crate::trace::event::Kind;
 use std::ptr;
 
 /// Most goroutines that are moved from the global queue at a time.
@@ -53,25 +56,42 @@ impl Sched {
             if self.config.pin_started
                 && let Some(g) = m.pinned.pop()
             {
+                trace_from_elsewhere();
                 return Some(g.into());
             }
             if p.timers.next() != NEVER || self.net.is_active() {
                 self.check_timers(p);
             }
-            let phase = p.tick() % ROUND;
-            if phase == GLOBAL_PHASE
-                && let Some(g) = self.global_one()
-            {
+            let tick = p.tick();
+            if p.is_special(tick) {
+                let g = self.special_turn(p, tick);
+                if !g.is_null() {
+                    return Some(Runnable(g));
+                }
+            }
+            if let Some(g) = p.runq.pop() {
                 return Some(g);
             }
-            if let Some(g) = p.runq.pop(phase) {
-                return Some(g);
-            }
-            if let Some(g) = self.find_elsewhere(m, p) {
-                return Some(g);
+            let g = self.find_elsewhere(m, p);
+            if !g.is_null() {
+                return Some(Runnable(g));
             }
             counters::add(&p.counters.misses, 1);
         }
+    }
+
+    /// A pick that differs from most: others go first, or times are taken. Null: nothing is in the P's queues
+    /// or the global one's. (One word, as in `find_elsewhere`: an `Option`, which is two, costs each pick registers.)
+    #[cold]
+    #[inline(never)]
+    fn special_turn(&self, p: &P, tick: u32) -> *const G {
+        let turn = p.turn(tick);
+        let first = match turn {
+            Turn { global: true, .. } => self.global_one(),
+            Turn { fresh: true, .. } => p.runq.oldest_fresh(),
+            _ => None,
+        };
+        timed(p, first.or_else(|| p.runq.pop()))
     }
 
     /// One goroutine of the global queue.
@@ -98,6 +118,7 @@ impl Sched {
         self.global_len.store(state.global.len(), Ordering::Relaxed);
         // SAFETY: the queue gave us ownership.
         unsafe { (*g).slice_ended.set(0) };
+        trace_from_elsewhere();
         Some(Runnable(g))
     }
 
@@ -119,9 +140,14 @@ impl Sched {
         Some(first)
     }
 
-    /// The P's own queues are empty. `None`: look at them again, or for a P.
+    /// The P's own queues are empty. Null: look at them again, or for a P.
     #[cold]
-    fn find_elsewhere(&self, m: &M, p: &P) -> Option<Runnable> {
+    #[inline(never)]
+    fn find_elsewhere(&self, m: &M, p: &P) -> *const G {
+        timed(p, self.look_elsewhere(m, p))
+    }
+
+    fn look_elsewhere(&self, m: &M, p: &P) -> Option<Runnable> {
         if let Some((victim, since)) = p.thefts.end() {
             let busy = timer::now().saturating_sub(since);
             self.ps[victim].thefts.judge(busy);
@@ -145,6 +171,7 @@ impl Sched {
                 if !spinning {
                     m.spinning.store(true, Ordering::Relaxed);
                     self.idle.begin_spinning();
+                    trace_of_m(m, Kind::SpinBegin);
                 }
                 for _ in 0..PASSES {
                     if let Some(g) = self.steal(m, p).or_else(|| self.global_batch(p)) {
@@ -178,6 +205,12 @@ impl Sched {
                 if started_too {
                     p.thefts.begin(victim.id, timer::now());
                 }
+                if trace::on() {
+                    // Our queue was empty: what is there now was stolen, too.
+                    let count = 1 + p.runq.len() as u64;
+                    // SAFETY: our own M, inside the runtime.
+                    unsafe { trace::emit::of_m(m, Kind::Steal, count, victim.id.into()) };
+                }
                 return Some(g);
             }
         }
@@ -187,22 +220,24 @@ impl Sched {
     /// Nothing to do: gives up the P, looks once more (see `idle.rs`), sleeps. Returns with a
     /// goroutine if the global queue had one after all; else the caller starts over.
     fn go_idle(&self, m: &M, p: &P) -> Option<Runnable> {
-        {
+        let last = {
             let mut state = self.lock.lock();
             if let Some(g) = self.pop_global(&mut state) {
                 return Some(g);
             }
             self.detach(m, p);
             self.put_idle(&mut state, p);
-        }
+            state.idle_ps.len() == self.ps.len()
+        };
         let was_spinning = m.spinning.load(Ordering::Relaxed);
         if was_spinning {
             m.spinning.store(false, Ordering::Relaxed);
             self.idle.end_spinning();
+            trace_of_m(m, Kind::SpinEnd);
         }
-        // Also with one P, if this M was spinning: a goroutine that came to the global queue after
-        // the look above was left to it.
-        if self.ps.len() > 1 || was_spinning {
+        // Not if it was the last P, without spinning (see `idle.rs`). If this M was spinning, a goroutine
+        // that came to the global queue after the look above was left to it.
+        if !last || was_spinning {
             self.idle.before_second_look();
             if self.any_work()
                 && let Some(p) = self.take_idle()
@@ -210,6 +245,7 @@ impl Sched {
                 if was_spinning {
                     m.spinning.store(true, Ordering::Relaxed);
                     self.idle.begin_spinning();
+                    trace_of_m(m, Kind::SpinBegin);
                 }
                 self.attach(m, p);
             }
@@ -246,6 +282,7 @@ impl Sched {
     fn reset_spinning(&self, m: &M) {
         m.spinning.store(false, Ordering::Relaxed);
         self.idle.end_spinning();
+        trace_of_m(m, Kind::SpinEnd);
         if self.idle.submitted() {
             self.wake_spinning();
         }
@@ -277,8 +314,35 @@ impl Sched {
     }
 }
 
-impl From<*const crate::g::G> for Runnable {
-    fn from(g: *const crate::g::G) -> Runnable {
+/// What was picked by `p`, as one word; if the pick is a sample, `execute` shall take the time.
+fn timed(p: &P, picked: Option<Runnable>) -> *const G {
+    let Some(g) = picked else { return ptr::null() };
+    if p.is_sampled() {
+        // SAFETY: the queue gave us ownership of g.
+        unsafe { (*g.0).status.set_pick_timed() };
+    }
+    g.0
+}
+
+/// Something about our own M, for a trace.
+#[inline]
+fn trace_of_m(m: &M, kind: Kind) {
+    if trace::on() {
+        // SAFETY: our own M, inside the runtime or without a P.
+        unsafe { trace::emit::of_m(m, kind, 0, 0) };
+    }
+}
+
+/// A goroutine comes from another thread: its events shall come after those that it has there.
+#[inline]
+fn trace_from_elsewhere() {
+    if trace::on() {
+        trace::emit::from_elsewhere();
+    }
+}
+
+impl From<*const G> for Runnable {
+    fn from(g: *const G) -> Runnable {
         Runnable(g)
     }
 }

@@ -10,6 +10,8 @@ use crate::m::{M, current};
 use crate::p::runq::Runnable;
 use crate::p::{P, counters};
 use crate::timer::{self, NEVER};
+use crate::trace;
+use crate::trace::event::Kind;
 use std::ptr;
 
 impl Sched {
@@ -46,7 +48,12 @@ impl Sched {
         if let Some(p) = self.take_idle() {
             self.attach(m, p);
             // SAFETY: it runs on this M.
-            unsafe { (*m.curg.load(Ordering::Relaxed)).status.running() };
+            let g = unsafe { &*m.curg.load(Ordering::Relaxed) };
+            if trace::on() {
+                // SAFETY: our own M, inside the runtime, with the P just attached.
+                unsafe { trace::emit::of_g(m, Kind::Back, g) };
+            }
+            g.status.running();
             return m;
         }
         let g = m.curg.load(Ordering::Relaxed);
@@ -70,6 +77,10 @@ impl Sched {
     /// `m` is the caller's own M, without a P; `g` just suspended on it with LOST.
     #[cold]
     pub(super) unsafe fn queue_for_p(&self, m: &M, g: &G) {
+        if trace::on() {
+            // SAFETY: our own M, without a P.
+            unsafe { trace::emit::of_g(m, Kind::LostP, g) };
+        }
         g.status.readied();
         let mut state = self.lock.lock();
         if let Some(p) = self.take_idle_locked(&mut state) {
@@ -89,7 +100,12 @@ impl Sched {
         // SAFETY: our own M, inside the runtime.
         let p = unsafe { P::of(m) }.expect("inside the runtime a goroutine has a P");
         // SAFETY: it runs on this M.
-        unsafe { (*m.curg.load(Ordering::Relaxed)).status.blocked() };
+        let g = unsafe { &*m.curg.load(Ordering::Relaxed) };
+        if trace::on() {
+            // SAFETY: our own M, inside the runtime.
+            unsafe { trace::emit::of_g(m, Kind::Blocking, g) };
+        }
+        g.status.blocked();
         counters::add(&p.counters.given_away, 1);
         m.handshake.give_away();
         self.detach(m, p);
@@ -108,7 +124,15 @@ impl Sched {
             self.detach(m, p);
             self.hand_off(p);
         }
+        if trace::on() {
+            // SAFETY: our own M, without a P.
+            unsafe { trace::emit::of_m(m, Kind::Sleep, 0, 0) };
+        }
         while !m.note.sleep(None) {}
+        if trace::on() {
+            // SAFETY: as above.
+            unsafe { trace::emit::of_m(m, Kind::Wake, 0, 0) };
+        }
         let handed = self.take_handed(m);
         assert!(handed, "a locked M is woken by a P for its goroutine");
         self.lock.lock().threads.locked_waiting -= 1;

@@ -14,7 +14,8 @@ use crate::m::M;
 use std::panic::Location;
 use std::ptr;
 
-/// So often the search is tried again: somebody was just starting a thread, or had a lock.
+/// So often the search is tried again: somebody had a lock, say. (Not if a thread did not stop: all others
+/// have waited for it long enough.)
 const ATTEMPTS: u32 = 10;
 
 /// A lost goroutine.
@@ -69,10 +70,13 @@ impl Sched {
             });
             let me = ptr::from_ref(self).cast();
             let stopped = with_others_stopped(|| {
-                // Who runs no goroutine was stopped in the scheduler: its registers are not the user's.
                 for m in ms.iter() {
                     // SAFETY: records live as long as the runtime.
                     let m = unsafe { &**m };
+                    // Not before: a thread may have ended meanwhile, and its stack be that of a thread of
+                    // the user's.
+                    search.exclude(span(&m.native));
+                    // Who runs no goroutine was stopped in the scheduler: its registers are not the user's.
                     if m.curg.load(Ordering::Relaxed).is_null() {
                         search.exclude(span(&m.alternate));
                     }
@@ -80,7 +84,7 @@ impl Sched {
                 // SAFETY: all are stopped; the caller keeps the runtime.
                 unsafe { search.run(me) }
             });
-            if let Some(Ok(())) = stopped {
+            if let Ok(()) = stopped? {
                 let lost = search.lost.iter();
                 return Some(lost.filter_map(LostGoroutine::of).collect());
             }
@@ -99,9 +103,6 @@ impl Sched {
                 start,
                 end: start + size_of::<M>(),
             });
-            if m.tid.load(Ordering::Relaxed) != 0 {
-                search.exclude(span(&m.native));
-            }
             ms.push(ptr::from_ref(m)).then_some(())?;
         }
         search.exclude(span(&self.monitor_stack));

@@ -129,6 +129,8 @@ pub(crate) struct Sched {
     /// The time, as the monitor last saw it.
     clock: Clock,
     pub(crate) started: Instant,
+    /// Its number in traces.
+    trace_id: u32,
     me: std::sync::Weak<Sched>,
 }
 

@@ -20,6 +20,8 @@ use crate::inspect::stop::{own_stack_low, wipe_stack};
 use crate::m::M;
 use crate::p::{P, counters};
 use crate::timer::{self, Nanos};
+use crate::trace;
+use crate::trace::event::Kind;
 use std::time::{Duration, Instant};
 
 /// Shortest pause between two looks. A look with nothing to do costs 1 µs, the wake-up of this
@@ -80,6 +82,8 @@ impl Sched {
         let mut idle_since: Option<Instant> = None;
         // How long all Ps must be idle before it is asked whether this is for ever.
         let mut next_check = deadlock::AFTER;
+        // `picks`, when all Ps were last seen idle.
+        let mut picked = self.picks();
         let mut last_scavenge = Instant::now();
         let mut last_trace = Instant::now();
         let mut hogs = self.config.hog.map(Hogs::new);
@@ -110,6 +114,13 @@ impl Sched {
             }
             let npidle = self.idle.npidle() as usize;
             if npidle == self.ps.len() && !self.any_work_anywhere() {
+                // A P may have been busy between two looks.
+                let now_picked = self.picks();
+                if now_picked != picked {
+                    picked = now_picked;
+                    idle_since = None;
+                    next_check = deadlock::AFTER;
+                }
                 let since = *idle_since.get_or_insert_with(Instant::now);
                 if since.elapsed() >= next_check {
                     next_check = match self.check_deadlock() {
@@ -171,6 +182,13 @@ impl Sched {
         // Unless somebody has just become busy, and wakes it.
         let mut state = self.lock.lock();
         std::mem::replace(&mut state.monitor_waits, false)
+    }
+
+    /// How often a P has picked a goroutine.
+    fn picks(&self) -> u64 {
+        // Relaxed: a P that is idle was published as such after its last pick.
+        let ticks = self.ps.iter().map(|p| p.schedtick.load(Ordering::Relaxed));
+        ticks.fold(0, u64::wrapping_add)
     }
 
     /// One look at all Ps. Whether there was anything to do.
@@ -250,14 +268,21 @@ impl Sched {
         if p.schedtick.load(Ordering::Relaxed) != tick {
             return false;
         }
-        let taken = m
-            .handshake
-            .try_take(|| m.p.load(Ordering::Relaxed).cast::<P>());
+        // Its time is before the take, after which the M may come in and say what it does without it.
+        let mut pending = None;
+        let taken = m.handshake.try_take(|| {
+            pending = trace::on().then(trace::emit::pending);
+            m.p.load(Ordering::Relaxed).cast::<P>()
+        });
         // It is `p`, unless the M changed Ps a moment ago.
         // SAFETY: Ps live as long as their runtime.
         let Some(p) = taken.and_then(|p| unsafe { p.as_ref() }) else {
             return false;
         };
+        if let Some(pending) = pending {
+            let rt = self.trace_id.into();
+            pending.record(Kind::Taken, p.id as u16, m.id.into(), 0, rt);
+        }
         p.m.store(std::ptr::null_mut(), Ordering::Relaxed);
         counters::add(&self.taken, 1);
         self.hand_off(p);

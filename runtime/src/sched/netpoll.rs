@@ -21,6 +21,8 @@ use crate::m::M;
 use crate::netpoll::Poller;
 use crate::p::{P, counters};
 use crate::timer::{self, Nanos};
+use crate::trace;
+use crate::trace::event::By;
 use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,16 +69,19 @@ impl Sched {
     }
 
     /// Queues on `p`, which the caller holds, what a poll has found; whether there was something.
-    fn make_ready(&self, p: &P, ready: impl Iterator<Item = Claimed>) -> bool {
+    fn make_ready(&self, p: &P, ready: impl ExactSizeIterator<Item = Claimed>) -> bool {
         let mut any = false;
+        if trace::on() && ready.len() > 0 {
+            trace::emit::network(Some(p), self.trace_id, ready.len());
+        }
         for claimed in ready {
-            match self.readied(p, claimed) {
+            match self.readied(p, claimed, By::Network) {
                 Ok(g) => {
                     any = true;
                     counters::add(&p.counters.network_readied, 1);
                     p.runq.push_started(g);
                 }
-                Err(claimed) => claimed.ready_outside(),
+                Err(claimed) => claimed.ready_outside(By::Network),
             }
         }
         if any && p.runq.len() > 1 {
@@ -145,7 +150,7 @@ impl Sched {
                     // The Ms of the busy Ps will poll on their way.
                     state.poller = ptr::null();
                     drop(state);
-                    ready.for_each(Claimed::ready_outside);
+                    ready.for_each(|claimed| claimed.ready_outside(By::Network));
                     return Slept::Over;
                 }
             }
@@ -156,10 +161,10 @@ impl Sched {
     }
 
     /// `m` was woken while it polled.
-    fn woken_polling(&self, m: &M, ready: impl Iterator<Item = Claimed>) -> Slept {
+    fn woken_polling(&self, m: &M, ready: impl ExactSizeIterator<Item = Claimed>) -> Slept {
         if m.nextp.load(crate::atomics::Ordering::Relaxed).is_null() {
             // The runtime ends; what is ready is others'.
-            ready.for_each(Claimed::ready_outside);
+            ready.for_each(|claimed| claimed.ready_outside(By::Network));
             return Slept::Woken;
         }
         self.take_handed(m);
@@ -178,7 +183,10 @@ impl Sched {
         };
         let ready = polling.wait(Some(Duration::ZERO));
         let any = ready.len() > 0;
-        ready.for_each(Claimed::ready_outside);
+        if trace::on() && any {
+            trace::emit::network(None, self.trace_id, ready.len());
+        }
+        ready.for_each(|claimed| claimed.ready_outside(By::Monitor));
         any
     }
 
@@ -188,6 +196,6 @@ impl Sched {
         self.net
             .close()
             .into_iter()
-            .for_each(Claimed::ready_outside);
+            .for_each(|claimed| claimed.ready_outside(By::Network));
     }
 }

@@ -17,6 +17,8 @@ use crate::p::P;
 use crate::p::runq::{Pushed, Runnable};
 use crate::timer::heap::Target;
 use crate::timer::{self, nanos};
+use crate::trace;
+use crate::trace::event::{By, Kind};
 use std::fmt;
 use std::ptr;
 
@@ -50,12 +52,10 @@ impl Sched {
     #[inline]
     fn execute(&self, m: &M, g: Runnable) {
         // SAFETY: our own M, inside the runtime, with a P; the queue gave us ownership of g.
-        let timed = unsafe { P::of(m).unwrap_unchecked().is_sampled() | (*g.0).status.is_timed() };
-        if timed {
-            return self.execute_timed(m, g);
-        }
-        // SAFETY: as above.
         unsafe {
+            if (*g.0).status.is_timed() {
+                return self.execute_timed(m, g);
+            }
             if let Some(out) = self.resume(m, &*g.0) {
                 self.suspended(m, &*g.0, out);
             }
@@ -72,9 +72,10 @@ impl Sched {
             let g = &*g.0;
             let p = P::of(m).unwrap_unchecked();
             let began = timer::now();
-            if g.status.is_timed() {
+            if g.status.is_wait_timed() {
                 p.counters.latency.add(g.take_stamp(began));
             }
+            g.status.set_untimed();
             let sampled = p.is_sampled();
             let Some(out) = self.resume(m, g) else { return };
             if sampled && out != LOST {
@@ -101,6 +102,9 @@ impl Sched {
                 true => 0,
                 false => self.bind_fiber(m, g)?,
             };
+            if trace::on() {
+                trace::emit::starts(m, g);
+            }
             g.status.running();
             g.m.store(ptr::from_ref(m).cast_mut().cast(), Ordering::Relaxed);
             m.curg.store(ptr::from_ref(g).cast_mut(), Ordering::Relaxed);
@@ -126,7 +130,7 @@ impl Sched {
                 PARK => self.commit_park(m, g),
                 YIELD => self.requeue(m, g),
                 LOST => self.queue_for_p(m, g),
-                SLICE_OVER => self.requeue_globally(g),
+                SLICE_OVER => self.requeue_globally(m, g),
                 _ => unreachable!("a goroutine suspended with {out}"),
             }
         }
@@ -189,6 +193,9 @@ impl Sched {
         // SAFETY: the caller's promise; the fiber is idle.
         unsafe {
             let p = P::of(m).expect("a goroutine finishes with a P");
+            if trace::on() {
+                trace::emit::finishes(m, g);
+            }
             let fiber = g.fiber.take().expect("it ran on a fiber");
             self.give_fiber(p, fiber);
             g.status.dead();
@@ -200,13 +207,13 @@ impl Sched {
                 }
                 Finished::Wake(waiter) => {
                     if let Some(claimed) = waiter.claim(Token::new(0)) {
-                        self.ready_on(p, claimed);
+                        self.ready_on(p, claimed, By::Ended);
                     }
                 }
                 Finished::Report(list, number) => {
                     // SAFETY: it was registered with its share of the list, which is ours now.
                     if let Some(claimed) = Arrivals::report(list, number) {
-                        self.ready_on(p, claimed);
+                        self.ready_on(p, claimed, By::Ended);
                     }
                 }
                 Finished::Leave => {}
@@ -248,6 +255,10 @@ impl Sched {
             _ => g.parker.episode(),
         };
         let interruptible = g.parker.interruptible.load(Ordering::Relaxed);
+        if trace::on() {
+            // SAFETY: the caller's promise. Before it is armed, and so before it can be woken.
+            unsafe { trace::emit::blocks(m, g) };
+        }
         g.status.waiting();
         // Who finds g by a walk and claims it waits until `committing` is null again, so the
         // frame that `data` points to stays until commit has returned. The store is ordered
@@ -273,6 +284,10 @@ impl Sched {
         light_fence();
         if !armed {
             // Claimed while it was still running, and nobody's to make ready but ours.
+            if trace::on() {
+                // SAFETY: as said.
+                unsafe { trace::emit::unblocks(g, By::Itself) };
+            }
             g.status.readied();
             // SAFETY: our own M, inside the runtime, with the P it parked the goroutine with.
             let p = unsafe { P::of(m) }.expect("a park keeps the P");
@@ -304,7 +319,7 @@ impl Sched {
     fn unpark_own(&self, m: &M, claimed: Option<crate::g::parker::Claimed>) {
         if let Some(claimed) = claimed {
             // SAFETY: our own M, inside the runtime, with the P it parked the goroutine with.
-            unsafe { self.ready_on(P::of(m).expect("a park keeps the P"), claimed) };
+            unsafe { self.ready_on(P::of(m).expect("a park keeps the P"), claimed, By::Itself) };
         }
     }
 
@@ -314,6 +329,10 @@ impl Sched {
     unsafe fn requeue(&self, m: &M, g: &G) {
         // SAFETY: the caller's promise.
         let p = unsafe { P::of(m) }.expect("a yield keeps the P");
+        if trace::on() {
+            // SAFETY: the caller's promise.
+            unsafe { trace::emit::yields(m, g) };
+        }
         g.status.readied();
         p.runq.push_started(Runnable(g));
         // What this P runs next anyway is no reason to wake another M.
@@ -328,7 +347,11 @@ impl Sched {
     /// own queue it would come again before the fresh goroutines, and before those in the global
     /// queue for 61 picks, each of which may be a whole slice.
     #[cold]
-    fn requeue_globally(&self, g: &G) {
+    fn requeue_globally(&self, m: &M, g: &G) {
+        if trace::on() {
+            // SAFETY: our own M, with a P, off whose stack the goroutine has just come.
+            unsafe { trace::emit::of_g(m, Kind::SliceOver, g) };
+        }
         g.status.readied();
         g.slice_ended.set(timer::now().max(1));
         self.inject(Runnable(g));

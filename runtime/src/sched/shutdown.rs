@@ -29,6 +29,7 @@ impl Sched {
         self.wait_until_done(patience)?;
         self.begin_exit();
         self.join_all_threads();
+        crate::trace::runtimes::ended(self.trace_id);
         Ok(())
     }
 
@@ -159,6 +160,7 @@ impl Sched {
 impl Drop for Sched {
     fn drop(&mut self) {
         let guard = AbortOnUnwind("the end of a runtime");
+        crate::trace::runtimes::ended(self.trace_id);
         if self.num_goroutines() > 0 {
             // Parked goroutines that cannot be unwound (panic = "abort"): others may hold
             // pointers to their stacks.

@@ -9,7 +9,7 @@ use crate::g::task::JoinError;
 use crate::m::locals;
 use crate::p::runq::{Pushed, Runnable};
 use crate::p::{P, next_id};
-use crate::timer;
+use crate::trace;
 use std::panic::Location;
 use std::ptr;
 
@@ -56,7 +56,7 @@ where
         (*g).task.put(f);
         (*g).status.spawned();
         if p.is_sampled() {
-            (*g).stamp(timer::now());
+            super::wake::stamp_now(&*g);
         }
         p.count_spawned();
         if let Some(scope) = with.scope.as_ref() {
@@ -73,6 +73,9 @@ where
             return Ok(g);
         }
         (*g).locals.set(inherited.into_table());
+        if trace::on() {
+            trace::emit::spawned(&*g, sched.trace_id);
+        }
         if p.runq.push_fresh(Runnable(g)) == Pushed::Deque {
             sched.work_in_deque();
         }
@@ -119,6 +122,9 @@ where
         (*g).join.reset_detached();
         (*g).task.put(f);
         (*g).status.spawned();
+        if trace::on() {
+            trace::emit::spawned(&*g, sched.trace_id);
+        }
         g
     }
 }
@@ -177,6 +183,9 @@ where
         (*g).status.spawned();
         if let Some(scope) = with.scope.as_ref() {
             scope.add(&*g);
+        }
+        if trace::on() {
+            trace::emit::spawned(&*g, sched.trace_id);
         }
         state.global.push_back(g);
     }

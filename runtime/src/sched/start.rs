@@ -77,12 +77,15 @@ impl Sched {
         let reserve = stacks.take().map_err(|e| StartError(e.to_string()))?;
         init_fences();
         install_handler(describe_owner);
-        crate::trace::install_panic_hook();
+        crate::trace::panics::install_panic_hook();
         registry::enter();
+        crate::inspect::debugger::prepare();
         RUNTIMES.fetch_add(1, Ordering::Relaxed);
         let procs = config.procs;
+        let ps: Box<[P]> = (0..procs as u32).map(P::new).collect();
         let sched = Arc::new_cyclic(|me: &Weak<Sched>| Sched {
-            ps: (0..procs as u32).map(P::new).collect(),
+            trace_id: crate::trace::runtimes::starts(me.as_ptr().cast(), &config.name, &ps),
+            ps,
             stacks,
             idle: Idle::new(),
             global_len: AtomicUsize::new(0),

@@ -5,6 +5,8 @@ use crate::atomics::Ordering;
 use crate::inspect::stop::{own_stack_low, wipe_stack};
 use crate::m::{M, set_current};
 use crate::stack::AltStack;
+use crate::trace;
+use crate::trace::event::Kind;
 use std::collections::HashMap;
 use std::fmt;
 use std::ptr;
@@ -211,22 +213,33 @@ fn thread_main(sched: &Arc<Sched>, m: &M, number: u64) {
     // SAFETY: a number for this thread.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
     let base = 0u8;
+    // An end of 0, until both are known, is no stack. Release: so that who stops this thread between
+    // the two finds the start first.
     m.native[0].store(own_stack_low(), Ordering::Relaxed);
-    m.native[1].store(ptr::from_ref(&base).addr(), Ordering::Relaxed);
+    m.native[1].store(ptr::from_ref(&base).addr(), Ordering::Release);
     let alt_stack = AltStack::install();
     if let Some((start, end)) = alt_stack.as_ref().map(AltStack::bounds) {
         m.alternate[0].store(start, Ordering::Relaxed);
-        m.alternate[1].store(end, Ordering::Relaxed);
+        m.alternate[1].store(end, Ordering::Release);
     }
     set_current(m);
+    if trace::on() {
+        // SAFETY: our own M, without a P.
+        unsafe { trace::emit::of_m(m, Kind::ThreadStart, 0, tid.into()) };
+    }
     if sched.take_handed(m) {
         sched.run_loop(m);
     }
     wipe_stack();
+    if trace::on() {
+        // SAFETY: as above.
+        unsafe { trace::emit::of_m(m, Kind::ThreadEnd, 0, tid.into()) };
+    }
+    trace::session::thread_ends(m);
     set_current(ptr::null());
-    m.alternate
-        .iter()
-        .for_each(|a| a.store(0, Ordering::Relaxed));
+    // The ends only: with a start of 0 and an old end, for a moment, they would be all memory below.
+    m.native[1].store(0, Ordering::Relaxed);
+    m.alternate[1].store(0, Ordering::Relaxed);
     drop(alt_stack);
     m.tid.store(0, Ordering::Relaxed);
     let table = &mut sched.lock.lock().threads;

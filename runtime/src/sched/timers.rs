@@ -23,6 +23,8 @@ use crate::p::{P, counters};
 use crate::timer::heap::Target;
 use crate::timer::node::{Fired, Node};
 use crate::timer::{self, NEVER, Nanos};
+use crate::trace;
+use crate::trace::event::By;
 use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,6 +109,9 @@ impl Sched {
             };
             let full = due.len() == BATCH;
             counters::add(&p.counters.timers_fired, due.len() as u64);
+            if trace::on() && !due.is_empty() {
+                trace::emit::timers(p, due.len());
+            }
             for target in due.drain(..) {
                 any = true;
                 let woken = match target {
@@ -141,8 +146,8 @@ impl Sched {
 
     /// A waiter that was claimed: a goroutine to be queued, or a plain thread, which is woken.
     fn woken(&self, p: &P, claimed: Claimed) -> Option<Runnable> {
-        self.readied(p, claimed)
-            .map_err(Claimed::ready_outside)
+        self.readied(p, claimed, By::Timer)
+            .map_err(|claimed| claimed.ready_outside(By::Timer))
             .ok()
     }
 

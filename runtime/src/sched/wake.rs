@@ -13,6 +13,8 @@ use crate::p::P;
 use crate::p::counters::SAMPLE;
 use crate::p::runq::{Pushed, Runnable};
 use crate::timer::{self, Nanos};
+use crate::trace;
+use crate::trace::event::{By, Kind as Event};
 use std::ptr;
 use std::time::Duration;
 
@@ -33,8 +35,8 @@ impl Claimed {
     pub fn ready_in(self, window: &super::Window) {
         match window.m_and_p() {
             // SAFETY: a window keeps its M inside the runtime, with its P.
-            Some((m, p)) => unsafe { Sched::of_m(m).ready_on(p, self) },
-            None => self.ready_outside(),
+            Some((m, p)) => unsafe { Sched::of_m(m).ready_on(p, self, By::Caller) },
+            None => self.ready_outside(By::Caller),
         }
     }
 
@@ -46,12 +48,12 @@ impl Claimed {
         match window.m_and_p() {
             // SAFETY: as in `ready_in`.
             Some((m, p)) => unsafe { Sched::of_m(m).ready_beside(p, self) },
-            None => self.ready_outside(),
+            None => self.ready_outside(By::Caller),
         }
     }
 
     #[cold]
-    pub(super) fn ready_outside(self) {
+    pub(super) fn ready_outside(self, by: By) {
         let Some(parker) = self.0 else { return };
         // SAFETY: a claimed parker belongs to a waiter that cannot go away before it is woken.
         unsafe {
@@ -62,6 +64,9 @@ impl Claimed {
                     // Held: once queued, the goroutine may run to its end, and its runtime end
                     // with it, while we still look for an M to wake.
                     let sched = Sched::of_g(g).me();
+                    if trace::on() {
+                        trace::emit::unblocks(g, by);
+                    }
                     g.status.readied();
                     if sample_outside() {
                         g.stamp(timer::now());
@@ -71,6 +76,13 @@ impl Claimed {
             }
         }
     }
+}
+
+/// `g`, the caller's, becomes runnable in a pick that is sampled. Apart from those who call it, which are short.
+#[cold]
+#[inline(never)]
+pub(super) fn stamp_now(g: &G) {
+    g.stamp(timer::now());
 }
 
 /// Whether the time is taken of a goroutine that is made runnable from outside.
@@ -83,15 +95,15 @@ fn sample_outside() -> bool {
 impl Sched {
     /// # Safety
     /// The caller is inside the runtime and owns `p`, a P of this runtime.
-    #[inline]
-    pub(super) unsafe fn ready_on(&self, p: &P, claimed: Claimed) {
-        match self.readied(p, claimed) {
+    #[inline(always)]
+    pub(super) unsafe fn ready_on(&self, p: &P, claimed: Claimed, by: By) {
+        match self.readied(p, claimed, by) {
             Ok(g) => {
                 if p.runq.push_next(g) == Pushed::Deque {
                     self.soon_in_deque(p);
                 }
             }
-            Err(claimed) => claimed.ready_outside(),
+            Err(claimed) => claimed.ready_outside(by),
         }
     }
 
@@ -103,22 +115,22 @@ impl Sched {
         // after it has stopped. In this order: its P is idle before it stops.
         if self.idle.nmspinning() == 0 && self.idle.npidle() == 0 {
             // SAFETY: the caller's promise.
-            return unsafe { self.ready_on(p, claimed) };
+            return unsafe { self.ready_on(p, claimed, By::Caller) };
         }
-        match self.readied(p, claimed) {
+        match self.readied(p, claimed, By::Caller) {
             Ok(g) => {
                 p.thefts.forgive(); // before the push: thieves shall see it
                 p.runq.push_started(g);
                 self.work_in_deque();
             }
-            Err(claimed) => claimed.ready_outside(),
+            Err(claimed) => claimed.ready_outside(By::Caller),
         }
     }
 
     /// Makes a waiter that was claimed a runnable goroutine, to be queued by the caller, the owner of `p`,
-    /// if it is a goroutine of this runtime.
+    /// if it is a goroutine of this runtime. `by` is who woke it, for traces.
     #[inline]
-    pub(super) fn readied(&self, p: &P, claimed: Claimed) -> Result<Runnable, Claimed> {
+    pub(super) fn readied(&self, p: &P, claimed: Claimed, by: By) -> Result<Runnable, Claimed> {
         let Some(parker) = claimed.0 else {
             return Err(claimed);
         };
@@ -131,9 +143,12 @@ impl Sched {
             if !ptr::eq(g.sched.load(Ordering::Relaxed), ptr::from_ref(self).cast()) {
                 return Err(claimed);
             }
+            if trace::on() {
+                trace::emit::unblocks(g, by);
+            }
             g.status.readied();
             if p.is_sampled() {
-                g.stamp(timer::now());
+                stamp_now(g);
             }
             if let Some(fiber) = &*g.fiber.as_ptr() {
                 fiber.prefetch();
@@ -288,11 +303,19 @@ impl Sched {
         m.p.store(ptr::from_ref(p).cast_mut().cast(), Ordering::Relaxed);
         // Release: the monitor that finds the M here sees it initialised.
         p.m.store(ptr::from_ref(m).cast_mut(), Ordering::Release);
+        if trace::on() {
+            // SAFETY: our own M, inside the runtime.
+            unsafe { trace::emit::of_m(m, Event::Attach, 0, 0) };
+        }
     }
 
     /// `m` gives `p` up. By m's own thread, inside the runtime.
     pub(super) fn detach(&self, m: &M, p: &P) {
         debug_assert!(ptr::eq(p.m.load(Ordering::Relaxed), m));
+        if trace::on() {
+            // SAFETY: our own M, inside the runtime.
+            unsafe { trace::emit::of_m(m, Event::Detach, 0, 0) };
+        }
         m.p.store(ptr::null_mut(), Ordering::Relaxed);
         p.m.store(ptr::null_mut(), Ordering::Relaxed);
     }
@@ -300,6 +323,9 @@ impl Sched {
     /// Puts a P that nobody holds on the idle list.
     pub(super) fn put_idle(&self, state: &mut State, p: &P) {
         debug_assert!(!p.idle.load(Ordering::Relaxed));
+        if trace::on() {
+            trace::emit::p_idles(p, self.trace_id, true);
+        }
         p.idle.store(true, Ordering::Relaxed);
         state.idle_ps.push(p);
         self.idle.p_idle();
@@ -333,6 +359,9 @@ impl Sched {
 
     fn now_busy(&self, state: &mut State, p: &P) {
         p.idle.store(false, Ordering::Relaxed);
+        if trace::on() {
+            trace::emit::p_idles(p, self.trace_id, false);
+        }
         self.idle.p_busy();
         if std::mem::replace(&mut state.monitor_waits, false) {
             self.set_clock(); // which it has not done for long
@@ -377,11 +406,19 @@ impl Sched {
                 let state = self.lock.lock();
                 (self.watch_time(&state, m), ptr::eq(state.poller, m))
             };
+            if trace::on() {
+                // SAFETY: our own M, without a P.
+                unsafe { trace::emit::of_m(m, Event::Sleep, 0, 0) };
+            }
             let slept = match polls {
                 true => self.sleep_polling(m, watch),
                 false if m.note.sleep(reap.into_iter().chain(watch).min()) => Slept::Woken,
                 false => Slept::Over,
             };
+            if trace::on() {
+                // SAFETY: our own M, inside the runtime.
+                unsafe { trace::emit::of_m(m, Event::Wake, 0, 0) };
+            }
             match slept {
                 Slept::Woken => return self.take_handed(m),
                 Slept::Working => return true,
@@ -419,6 +456,10 @@ impl Sched {
         match unsafe { p.as_ref() } {
             Some(p) => {
                 self.attach(m, p);
+                if trace::on() && m.spinning.load(Ordering::Relaxed) {
+                    // SAFETY: our own M, inside the runtime.
+                    unsafe { trace::emit::of_m(m, Event::SpinBegin, 0, 0) };
+                }
                 true
             }
             None => {

@@ -192,6 +192,15 @@ fn wait(mut child: Child, limit: Duration) -> Output {
     }
 }
 
+/// Calls it when it is dropped, also by a panic.
+pub struct OnDrop<F: FnMut()>(pub F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
 /// Counts what is alive.
 #[derive(Clone, Default)]
 pub struct Alive(pub std::sync::Arc<std::sync::atomic::AtomicUsize>);

@@ -2,6 +2,7 @@
 //! they are put into each other.
 
 use super::{Dump, DumpedGoroutine, GoroutineState};
+use crate::g::GoroutineId;
 use crate::inspect::goroutine::{ObjectPicture, Value};
 use crate::inspect::symbols::Symbol;
 use std::fmt::Write as _;
@@ -81,12 +82,12 @@ pub(super) fn render(dump: &Dump) -> String {
         out.key("runtime");
         out.string(&dump.runtime);
         out.key("goroutines");
-        out.array(&dump.goroutines, goroutine);
+        out.array(&dump.goroutines, |out, g| goroutine(out, dump, g));
     });
     out.0
 }
 
-fn goroutine(out: &mut Json, g: &DumpedGoroutine) {
+fn goroutine(out: &mut Json, dump: &Dump, g: &DumpedGoroutine) {
     let (state, reason, m) = match g.state {
         GoroutineState::Runnable => ("runnable", None, None),
         GoroutineState::Running(m) => ("running", None, m),
@@ -118,7 +119,9 @@ fn goroutine(out: &mut Json, g: &DumpedGoroutine) {
         out.key("locked_to_thread");
         out.value(g.locked);
         out.key("waits_on");
-        out.array(&g.objects, object);
+        out.array(&g.objects, |out, o| {
+            object(out, o, dump.holders.get(&o.address))
+        });
         out.key("stack");
         out.array(g.frames.iter(), frame);
         out.key("stack_elided");
@@ -130,7 +133,7 @@ fn goroutine(out: &mut Json, g: &DumpedGoroutine) {
     });
 }
 
-fn object(out: &mut Json, object: &ObjectPicture) {
+fn object(out: &mut Json, object: &ObjectPicture, holder: Option<&GoroutineId>) {
     out.object(|out| {
         out.key("reason");
         out.string(object.reason.as_str());
@@ -138,9 +141,9 @@ fn object(out: &mut Json, object: &ObjectPicture) {
         out.string(object.kind);
         out.key("address");
         out.string(&format!("{:#x}", object.address));
-        if let Some(id) = object.held_by {
-            out.key("held_by");
-            out.value(id);
+        if let Some(holder) = holder {
+            out.key("holder");
+            out.value(holder);
         }
         for (name, value) in &object.fields {
             out.key(name);

@@ -13,7 +13,7 @@ use crate::inspect::goroutine::{ObjectPicture, Picture, Value};
 use crate::inspect::symbols::{Symbol, Symbols};
 use crate::inspect::unwind::{MAX_FRAMES, Unwinder};
 use crate::timer::{self, Nanos};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use std::time::Duration;
 /// let rt = runtime::start(1);
 /// let text = rt.run(|| {
 ///     let waiting = runtime::go!(name = "reader", || channels::Receiver::<i32>::nil().recv());
-///     runtime::yield_now();
+///     runtime::time::sleep(std::time::Duration::from_millis(20)); // it gets to its wait
 ///     let text = runtime::dump().to_string();
 ///     waiting.cancel();
 ///     text
@@ -40,6 +40,8 @@ pub struct Dump {
     goroutines: Vec<DumpedGoroutine>,
     /// Who waits on which object.
     waiting: HashMap<usize, Vec<Crowd>>,
+    /// Which goroutine has which mutex, where that is known.
+    holders: HashMap<usize, GoroutineId>,
 }
 
 /// Those who wait on an object for the same.
@@ -160,12 +162,12 @@ impl DumpedGoroutine {
 /// a second at first, in which those would go on who are not looked at yet.
 pub(crate) struct Dumper {
     dump: Dump,
+    /// The slots of all stacks, by their lowest addresses.
+    slots: BTreeMap<usize, (usize, GoroutineId)>,
     unwinder: Option<Unwinder>,
     /// The stacks that were seen, each once, and which of them each goroutine has.
     stacks: HashMap<Vec<usize>, usize>,
     stack_of: Vec<Option<usize>>,
-    /// Where each goroutine's stack is, and whose it is.
-    extents: Vec<(usize, usize, u64)>,
     now: Nanos,
 }
 
@@ -176,11 +178,12 @@ impl Dumper {
                 runtime: runtime.to_owned(),
                 goroutines: Vec::new(),
                 waiting: HashMap::new(),
+                holders: HashMap::new(),
             },
+            slots: BTreeMap::new(),
             unwinder: stacks.then(Unwinder::new),
             stacks: HashMap::new(),
             stack_of: Vec::new(),
-            extents: Vec::new(),
             now: timer::now(),
         }
     }
@@ -192,9 +195,10 @@ impl Dumper {
         let next = self.stacks.len();
         let stack = frames.map(|frames| *self.stacks.entry(frames).or_insert(next));
         self.stack_of.push(stack);
-        let extent = picture.extent.map(|(limit, top)| (limit, top, picture.id));
-        self.extents.extend(extent);
         let id = GoroutineId(picture.id);
+        if let Some((limit, top)) = picture.slot {
+            self.slots.insert(limit, (top, id));
+        }
         let state = match picture.status {
             Status::Waiting => GoroutineState::Waiting(
                 picture.wait.as_ref().map_or(WaitReason::None, |w| w.reason),
@@ -245,16 +249,6 @@ impl Dumper {
     }
 
     pub(crate) fn finish(mut self) -> Dump {
-        self.extents.sort_unstable();
-        let objects = self.dump.goroutines.iter_mut().flat_map(|g| &mut g.objects);
-        for object in objects.filter(|o| o.holder != 0) {
-            let at = self
-                .extents
-                .partition_point(|(limit, ..)| *limit <= object.holder);
-            let below = at.checked_sub(1).map(|at| self.extents[at]);
-            let whose = below.filter(|(_, top, _)| object.holder < *top);
-            object.held_by = whose.map(|(.., id)| id);
-        }
         let mut symbols = Symbols::default();
         let mut named = vec![Arc::default(); self.stacks.len()];
         for (frames, at) in &self.stacks {
@@ -266,6 +260,16 @@ impl Dumper {
             }
         }
         self.dump.goroutines.sort_unstable_by_key(|g| g.id);
+        let owner = |place: usize| {
+            let (_, &(top, id)) = self.slots.range(..=place).next_back()?;
+            (place < top).then_some(id)
+        };
+        let objects = self.dump.goroutines.iter().flat_map(|g| &g.objects);
+        for object in objects.filter(|o| o.holder != 0) {
+            if let Some(id) = owner(object.holder) {
+                self.dump.holders.insert(object.address, id);
+            }
+        }
         self.dump
     }
 }
@@ -285,7 +289,7 @@ impl Dump {
     /// The dump as JSON, for programs: an object with the `runtime`'s name and an array of `goroutines`, each
     /// with `id`, `name`, `labels`, `state` (`runnable`, `running`, `blocked`, `waiting`), `reason`,
     /// `waited_ns`, `bounded` (it has a deadline), `m`, `locked_to_thread`, `waits_on` (objects with
-    /// `reason`, `kind`, `address`, of a mutex `held_by`, and what else is known of them), `stack` (frames with `function`, `file`,
+    /// `reason`, `kind`, `address` and what is known of them), `stack` (frames with `function`, `file`,
     /// `line`, `address`), `stack_elided` (there are more), `created_by` and `created_at`. What is not known is `null`.
     pub fn to_json(&self) -> String {
         json::render(self)
@@ -310,8 +314,5 @@ fn describe(object: &ObjectPicture, out: &mut impl std::fmt::Write) -> std::fmt:
             Value::Flag(flag) => write!(out, "{}{name}", if *flag { "" } else { "not " })?,
         }
     }
-    match object.held_by {
-        Some(id) => write!(out, ": held by goroutine {id}"),
-        None => Ok(()),
-    }
+    Ok(())
 }

@@ -104,6 +104,9 @@ impl Dump {
         for object in &g.objects {
             f.write_str("    on ")?;
             describe(object, f)?;
+            if let Some(holder) = self.holders.get(&object.address) {
+                write!(f, ", held by goroutine {holder}")?;
+            }
             if g.objects.len() > 1 {
                 write!(f, " [{}]", object.reason.as_str())?;
             }

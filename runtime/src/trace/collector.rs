@@ -1,0 +1,194 @@
+//! The thread that is there while events are recorded: it takes them out of the buffers, puts them in
+//! order, and gives them to who wants them, a trace that is written or a flight recorder.
+//!
+//! Each turn ends at a moment T: everything older has been taken (`ring.rs` says why), is sorted, and goes on;
+//! what is younger waits for the next turn. So those behind see all events of the process in one order.
+
+use super::clock::Anchor;
+use super::error::{Summary, TraceError};
+use super::event::{Event, Kind, NO_M, NO_P, Raw, low};
+use super::flight::{Flight, Snapshot};
+use super::stream::Stream;
+use super::{emit, session};
+use crate::atomics::{Ordering, heavy_fence, set_tracing};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::time::Duration;
+
+/// Longest pause between two turns, if no ring fills before: a turn costs some 10 µs, and what was
+/// written is not older than this if the process is killed.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Who wants events.
+pub(crate) enum Consumer {
+    Trace(Stream<'static>),
+    Flight(Flight),
+}
+
+/// Which of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Trace,
+    Flight,
+}
+
+/// What is asked of the collector. It answers after a turn.
+pub(crate) enum Command {
+    Attach(Consumer, Sender<()>),
+    /// With whether it is the last: then nothing is recorded any more.
+    Detach(What, bool, Sender<Result<Summary, TraceError>>),
+    Snapshot(Sender<Snapshot>),
+}
+
+pub(crate) struct Collector {
+    inbox: Receiver<Command>,
+    trace: Option<Stream<'static>>,
+    flight: Option<Flight>,
+    /// The end of the last turn.
+    anchor: Anchor,
+    /// What was taken, and what is younger than the last turn.
+    batch: Vec<Event>,
+    /// What is missing at the end of the last turn, and not said yet: for those who end now.
+    holes: Vec<Event>,
+}
+
+impl Collector {
+    pub(crate) fn new(inbox: Receiver<Command>) -> Collector {
+        Collector {
+            inbox,
+            trace: None,
+            flight: None,
+            anchor: Anchor::take(),
+            batch: Vec::new(),
+            holes: Vec::new(),
+        }
+    }
+
+    /// Until nobody can ask anything any more.
+    pub(crate) fn run(mut self) {
+        session::i_collect();
+        loop {
+            session::sleep(PAUSE);
+            let mut commands = Vec::new();
+            let ended = loop {
+                match self.inbox.try_recv() {
+                    Ok(command) => commands.push(command),
+                    Err(e) => break e == TryRecvError::Disconnected,
+                }
+            };
+            let last = commands
+                .iter()
+                .any(|c| matches!(c, Command::Detach(_, true, _)));
+            self.turn(last);
+            for command in commands {
+                self.obey(command);
+            }
+            if ended {
+                return;
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        // Whoever asked may be gone (it panicked): nobody minds.
+        match command {
+            Command::Attach(consumer, answer) => {
+                match consumer {
+                    Consumer::Trace(mut stream) => {
+                        stream.begin(self.anchor.ns);
+                        self.trace = Some(stream);
+                    }
+                    Consumer::Flight(flight) => self.flight = Some(flight),
+                }
+                let _ = answer.send(());
+            }
+            Command::Detach(What::Trace, _, answer) => {
+                let stream = self.trace.take();
+                let end = stream.map(|mut stream| {
+                    stream.write(&self.holes);
+                    stream.finish(self.anchor.ns)
+                });
+                let _ = answer.send(end.unwrap_or(Err(TraceError::NotRunning)));
+            }
+            Command::Detach(What::Flight, _, answer) => {
+                let flight = self.flight.take();
+                let end = flight.map(|flight| flight.summary());
+                let _ = answer.send(end.ok_or(TraceError::NotRunning));
+            }
+            Command::Snapshot(answer) => {
+                if let Some(flight) = &self.flight {
+                    let _ = answer.send(flight.snapshot(self.anchor.ns, &self.holes));
+                }
+            }
+        }
+    }
+
+    /// Takes what there is, up to now. `last`: nothing is recorded any more.
+    fn turn(&mut self, last: bool) {
+        let now = Anchor::take();
+        // Pairs with the light fence in `Ring::put`.
+        heavy_fence();
+        let before = self.anchor;
+        self.holes.clear();
+        for ring in session::rings() {
+            let first = self.batch.len();
+            // SAFETY: it is registered with our session. What is read is used once.
+            unsafe {
+                let (rt, m) = (ring.rt, ring.m);
+                ring.take(|raw| self.batch.push(Event::new(raw, rt, m, 0)));
+            }
+            let lost = self.batch[first..]
+                .iter_mut()
+                .filter(|e| e.kind == Kind::Lost);
+            for e in lost {
+                let since = ring.take_missing_since();
+                e.arg = since.unwrap_or_else(|| before.until(now, e.arg));
+            }
+            let (count, since) = ring.lost();
+            if count == 0 {
+                continue;
+            }
+            let since = ring
+                .take_missing_since()
+                .unwrap_or_else(|| before.until(now, since));
+            // Acquire: pairs with the Release in `thread_ends`.
+            if last || ring.retired.load(Ordering::Acquire) {
+                self.batch
+                    .push(missing(now.ticks, count, since, ring.rt, ring.m));
+            } else {
+                ring.set_missing_since(since); // it says so itself when it has room
+                self.holes
+                    .push(missing(now.ns, count, since, ring.rt, ring.m));
+            }
+        }
+        let (count, since) = emit::take_outside(&mut self.batch);
+        if count > 0 {
+            let since = before.until(now, since);
+            self.batch.push(missing(now.ticks, count, since, 0, NO_M));
+        }
+        // Stable, and quick on what consists of sorted parts.
+        self.batch.sort_by_key(|e| e.at);
+        let ready = self.batch.partition_point(|e| e.at <= now.ticks);
+        let mut events: Vec<Event> = self.batch.drain(..ready).collect();
+        for e in &mut events {
+            e.at = before.until(now, e.at);
+        }
+        self.anchor = now;
+        if let Some(stream) = &mut self.trace {
+            stream.write(&events);
+            if stream.failed() && self.flight.is_none() {
+                set_tracing(false); // nobody wants them any more
+            }
+        }
+        if let Some(flight) = &mut self.flight {
+            flight.remember(Arc::new(events), now.ns);
+        }
+    }
+}
+
+/// Events are missing up to `at`.
+fn missing(at: u64, count: u64, since: u64, rt: u32, m: u32) -> Event {
+    let raw = Raw::new(at, Kind::Lost, NO_P, low(count), 0, since);
+    // SAFETY: it has no text.
+    unsafe { Event::new(raw, rt, m, 0) }
+}

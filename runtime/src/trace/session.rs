@@ -1,0 +1,249 @@
+//! The beginning and the end of recording, for all runtimes of the process at once.
+//!
+//! A *session* is the life of the collector's thread: it begins with the first who wants events (a trace, a
+//! flight recorder) and ends with the last. Rings belong to their threads, and are registered with the
+//! session by their first event in it.
+//!
+//! # The end
+//!
+//! `tracing` is turned off, and then the collector makes its last turn, whose heavy fence comes after. A
+//! thread that was asked before may still record: *before the fence*, and the event is taken (`ring.rs`,
+//! case 1); *after it*, and the event is younger than the session, and stays in a ring that nobody reads
+//! any more. It is thrown away when the ring is registered with the next session, by the ring's owner.
+
+use super::collector::{Collector, Command, Consumer, What};
+use super::error::{Summary, TraceError};
+use super::ring::Ring;
+use super::{clock, emit, runtimes};
+use crate::atomics::atomic::AtomicU32;
+use crate::atomics::{Mutex, Ordering, init_fences, set_tracing};
+use crate::m::M;
+use crate::m::note::Note;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// The number of the last session that began. Rings compare theirs with it.
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// The number of the session.
+#[inline(always)]
+pub(crate) fn number() -> u32 {
+    // Relaxed: who reads an old one writes to a ring that nobody reads, as of the old session.
+    NUMBER.load(Ordering::Relaxed)
+}
+
+/// The rings of the session.
+struct Rings {
+    /// Its number, or 0 without one.
+    session: u32,
+    rings: Vec<Arc<Ring>>,
+}
+
+static RINGS: Mutex<Rings> = Mutex::new(Rings {
+    session: 0,
+    rings: Vec::new(),
+});
+
+/// The collector sleeps here.
+static NOTE: Note = Note::new();
+
+/// The kernel's number of the collector's thread.
+static COLLECTOR: AtomicU32 = AtomicU32::new(0);
+
+/// Wakes the collector.
+pub(crate) fn wake() {
+    NOTE.wake();
+}
+
+/// The collector sleeps until it is woken, or for so long.
+pub(super) fn sleep(limit: Duration) {
+    NOTE.sleep(Some(limit));
+}
+
+/// The calling thread is the collector.
+pub(super) fn i_collect() {
+    // SAFETY: gettid has no preconditions.
+    // Relaxed: compared by the same thread only.
+    COLLECTOR.store(unsafe { libc::gettid() } as u32, Ordering::Relaxed);
+}
+
+/// Registers the ring of `m` with the session, a new one if it has none. `None`: the session has ended.
+///
+/// # Safety
+/// The caller is the M's thread.
+pub(crate) unsafe fn register(m: &M) -> Option<&Ring> {
+    let rt = runtimes::number_of(m.sched);
+    let mut rings = RINGS.lock();
+    if rings.session == 0 {
+        return None;
+    }
+    if m.ring.get().is_null() {
+        m.ring
+            .set(Arc::into_raw(Arc::new(Ring::new(rt, m.id))).cast());
+    }
+    let ring = m.ring.get().cast::<Ring>();
+    // SAFETY: made by `Arc::into_raw`, above, and given up by the M's thread alone.
+    let (ring, shared) = unsafe {
+        Arc::increment_strong_count(ring);
+        (&*ring, Arc::from_raw(ring))
+    };
+    // SAFETY: we are the owner; a collector has it only once it is in the list.
+    unsafe { ring.register(rings.session) };
+    rings.rings.push(shared);
+    Some(ring)
+}
+
+/// The M's thread ends: its ring goes, as soon as it has been read.
+pub(crate) fn thread_ends(m: &M) {
+    let ring = m.ring.replace(std::ptr::null()).cast::<Ring>();
+    if ring.is_null() {
+        return;
+    }
+    // SAFETY: made by `Arc::into_raw`; the M's own share.
+    let ring = unsafe { Arc::from_raw(ring) };
+    // Release: pairs with the Acquire in `rings`: who sees it sees all events of the ring.
+    ring.retired.store(true, Ordering::Release);
+}
+
+/// The rings that are registered now. Those whose threads have ended are given for the last time.
+pub(super) fn rings() -> Vec<Arc<Ring>> {
+    let mut rings = RINGS.lock();
+    let all = rings.rings.clone();
+    // Acquire: pairs with the Release in `thread_ends`. What is forgotten here is in `all`, to be read.
+    rings.rings.retain(|r| !r.retired.load(Ordering::Acquire));
+    all
+}
+
+/// Who asked for a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The program.
+    Program,
+    /// Its environment.
+    Environment,
+}
+
+/// A session that goes on.
+struct Running {
+    collector: JoinHandle<()>,
+    commands: Sender<Command>,
+    trace: Option<Owner>,
+    flight: bool,
+}
+
+static RUNNING: Mutex<Option<Running>> = Mutex::new(None);
+
+impl Running {
+    /// Sends a command, and waits for the answer. The collector may have ended (its thread panicked).
+    fn ask<T>(&self, command: impl FnOnce(Sender<T>) -> Command) -> Option<T> {
+        let (answer, got) = channel();
+        self.commands.send(command(answer)).ok()?;
+        wake();
+        got.recv().ok()
+    }
+}
+
+/// One more wants events: a trace if there is an `owner`, else a flight recorder.
+pub(crate) fn attach(owner: Option<Owner>, consumer: Consumer) -> Result<(), TraceError> {
+    let mut running = RUNNING.lock();
+    match (&*running, owner) {
+        (Some(r), Some(_)) if r.trace.is_some() => return Err(TraceError::AlreadyRunning),
+        (Some(r), None) if r.flight => return Err(TraceError::AlreadyRunning),
+        _ => {}
+    }
+    if running.is_none() {
+        init_fences();
+        clock::init();
+        // Relaxed: published by the lock, and by `set_tracing`.
+        let number = NUMBER.load(Ordering::Relaxed).wrapping_add(1).max(1);
+        let (commands, inbox) = channel();
+        let collector = std::thread::Builder::new()
+            .name("weft-trace".into())
+            .spawn(move || Collector::new(inbox).run())
+            .map_err(TraceError::Thread)?;
+        NUMBER.store(number, Ordering::Relaxed);
+        RINGS.lock().session = number;
+        *running = Some(Running {
+            collector,
+            commands,
+            trace: None,
+            flight: false,
+        });
+    }
+    let r = running.as_mut().expect("there is one now");
+    match owner {
+        Some(_) => r.trace = owner,
+        None => r.flight = true,
+    }
+    r.ask(|answer| Command::Attach(consumer, answer));
+    set_tracing(true);
+    // After it, so that nobody is missed who comes meanwhile: what is found twice does no harm.
+    runtimes::find_all(emit::found);
+    Ok(())
+}
+
+/// One wants no more events, of those who are there as `what`.
+pub(crate) fn detach(what: What, owner: Option<Owner>) -> Result<Summary, TraceError> {
+    detach_from(&mut RUNNING.lock(), what, owner)
+}
+
+/// As [`detach`], at the exit of the process: not if somebody else begins or ends a session just now, or
+/// if it is the collector who exits.
+pub(crate) fn try_detach(what: What, owner: Option<Owner>) {
+    if let Some(mut running) = RUNNING.try_lock() {
+        // SAFETY: gettid has no preconditions. (std's name of the thread may be gone already.)
+        let here = unsafe { libc::gettid() } as u32;
+        if COLLECTOR.load(Ordering::Relaxed) != here {
+            let _ = detach_from(&mut running, what, owner);
+        }
+    }
+}
+
+fn detach_from(
+    running: &mut Option<Running>,
+    what: What,
+    owner: Option<Owner>,
+) -> Result<Summary, TraceError> {
+    let Some(r) = running else {
+        return Err(TraceError::NotRunning);
+    };
+    let there = match what {
+        What::Trace => r.trace.is_some() && r.trace == owner,
+        What::Flight => r.flight,
+    };
+    if !there {
+        return Err(TraceError::NotRunning);
+    }
+    match what {
+        What::Trace => r.trace = None,
+        What::Flight => r.flight = false,
+    }
+    let last = r.trace.is_none() && !r.flight;
+    if last {
+        set_tracing(false);
+    }
+    let summary = r.ask(|answer| Command::Detach(what, last, answer));
+    if last {
+        let Some(r) = running.take() else {
+            unreachable!("it was there above");
+        };
+        drop(r.commands);
+        wake();
+        let _ = r.collector.join();
+        let mut rings = RINGS.lock();
+        rings.session = 0;
+        rings.rings = Vec::new();
+    }
+    summary.unwrap_or_else(|| Err(TraceError::Collector))
+}
+
+/// What the flight recorder remembers now.
+pub(crate) fn snapshot() -> Result<super::flight::Snapshot, TraceError> {
+    let running = RUNNING.lock();
+    match &*running {
+        Some(r) if r.flight => r.ask(Command::Snapshot).ok_or(TraceError::Collector),
+        _ => Err(TraceError::NotRunning),
+    }
+}
