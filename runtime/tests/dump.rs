@@ -400,3 +400,52 @@ fn in_a_hung_program_all_lines_agree() {
         });
     }
 }
+
+/// Two locks in the wrong order: each line names the other.
+#[test]
+fn a_deadlock_of_two_locks_can_be_read_off() {
+    let _alone = alone();
+    for procs in PROCS {
+        within_minute(|| {
+            runtime::start(procs).run(|| {
+                let (a, b) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(())));
+                let both = Arc::new(Barrier::new(2));
+                let lock = |first: &Arc<Mutex<()>>, second: &Arc<Mutex<()>>| {
+                    let (first, second, both) = (first.clone(), second.clone(), both.clone());
+                    move || {
+                        let _first = first.lock();
+                        both.wait();
+                        let _second = second.lock();
+                    }
+                };
+                let one = {
+                    let f = lock(&a, &b);
+                    go!(name = "one", move || f())
+                };
+                let two = {
+                    let f = lock(&b, &a);
+                    go!(name = "two", move || f())
+                };
+                let waits_for_lock = |name| {
+                    assert!(eventually(|| {
+                        let (dump, g) = parked(name);
+                        paragraph(&dump, &g).contains("[sync.Mutex.Lock]")
+                    }));
+                };
+                waits_for_lock("one");
+                waits_for_lock("two");
+                for (name, other) in [("one", two.id()), ("two", one.id())] {
+                    let (dump, g) = parked(name);
+                    let held = format!(", held by goroutine {other}\n");
+                    assert_has(&paragraph(&dump, &g), &[&held]);
+                    let json: serde_json::Value = serde_json::from_str(&dump.to_json()).unwrap();
+                    let all = json["goroutines"].as_array().unwrap();
+                    let me = all.iter().find(|g| g["name"] == name).unwrap();
+                    assert_eq!(me["waits_on"][0]["holder"], other.as_u64());
+                }
+                one.cancel();
+                two.cancel();
+            });
+        });
+    }
+}

@@ -26,7 +26,8 @@ pub const DEFAULT_MAX_THREADS: usize = 512;
 ///
 /// * `RUNTIME_PROCS=n` is the number of Ps of a runtime that was asked for with 0.
 /// * `RUNTIME_DEBUG=key=value,...`: `schedtrace=MS` prints a `SCHED` line to standard error every
-///   so many milliseconds, `scheddetail=1` adds the P, M and G lines to each, `migrate=always`
+///   so many milliseconds, `scheddetail=1` adds the P, M and G lines to each; `dumpsig=QUIT` is
+///   [`Builder::dump_on`], `hog=100ms` [`Builder::report_hogs`], `leaks=1` [`Builder::report_leaks`]; `migrate=always`
 ///   moves every goroutine to another thread at each wake (a test mode, and slow).
 ///   `trace=FILE` writes a [trace](crate::trace) of the whole program, in Chrome's format if the file's name ends in
 ///   `.json`, else in Perfetto's. It is complete when the last runtime has been shut down, or the

@@ -226,7 +226,7 @@ impl Runtime {
     /// What all goroutines are doing: their states, what they wait for, for how long, and their stacks, as
     /// `kill -QUIT` shows them of a Go program. From any thread, and from goroutines.
     ///
-    /// Nobody is stopped, and no lock is held that a goroutine could want: each parked goroutine is looked
+    /// Nobody is stopped, and no lock of the scheduler's or of a channel is held: each parked goroutine is looked
     /// at by itself, from outside (docs/dumps.md). So what is said of each is true, but not of all at the same
     /// moment. Stacks are those of goroutines that wait, on x86-64; one that runs is shown with its M. On a
     /// goroutine a thread is made to look, since reading debug information takes more stack than a goroutine may have.

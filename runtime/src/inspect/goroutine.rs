@@ -133,7 +133,7 @@ pub(crate) unsafe fn look(g: &G, with_stack: bool) -> Option<Picture> {
         m: None,
         locked_m: m_id(g.locked_m.load(Ordering::Relaxed)),
         wait: None,
-        slot: fiber::bounds(g.fiber_word(), read),
+        slot: None,
         stack: None,
     };
     for _ in 0..ATTEMPTS {
@@ -161,6 +161,10 @@ pub(crate) unsafe fn look(g: &G, with_stack: bool) -> Option<Picture> {
     if picture.status == Status::Waiting && picture.wait.is_none() {
         picture.status = Status::Runnable; // it comes and goes faster than it can be looked at
     }
+    picture.slot = match &picture.stack {
+        Some(stack) => Some((stack.limit, stack.top)),
+        None => fiber::bounds(g.fiber_word(), read),
+    };
     // What was read above is this goroutine's, and not of the next one in the same G.
     fence(Ordering::Acquire);
     (g.id().as_u64() == id && exists(g.status.get())).then_some(picture)
@@ -259,39 +263,34 @@ fn look_at(
 }
 
 fn look_at_object(reason: WaitReason, address: usize, what: &'static Subject) -> ObjectPicture {
-    let holder = what.fields.iter().find(|f| f.as_ == Encoding::Address);
-    let holder = holder.filter(|_| address != 0);
+    let (fields, holder) = match address {
+        0 => (Vec::new(), 0),
+        _ => read_fields(address, what.fields),
+    };
     ObjectPicture {
         reason,
         address,
-        holder: holder
-            .and_then(|f| read_word(address.wrapping_add(f.offset)))
-            .unwrap_or(0),
         kind: what.kind,
-        fields: match address {
-            0 => Vec::new(),
-            _ => read_fields(address, what.fields),
-        },
+        fields,
+        holder,
     }
 }
 
-/// What an object's fields say; none if it is gone. All by one copy: a copy costs more than what it copies.
-fn read_fields(address: usize, fields: &[Field]) -> Vec<(&'static str, Value)> {
-    // Those that are only for the search for leaks are not shown.
+/// What an object's fields say, none if it is gone; and its holder. All by one copy: a copy costs more than what
+/// it copies.
+fn read_fields(address: usize, fields: &[Field]) -> (Vec<(&'static str, Value)>, usize) {
+    // Others are for the search for leaks only.
     let shown = |f: &&Field| !matches!(f.as_, Encoding::Address | Encoding::Size);
+    let holder = |f: &&Field| f.name == "holder" && f.as_ == Encoding::Address;
+    let wanted = || fields.iter().filter(|f| shown(f) || holder(f));
     let words = |f: &Field| f.offset / WORD;
-    let Some(first) = fields.iter().filter(shown).map(words).min() else {
-        return Vec::new();
+    let Some(first) = wanted().map(words).min() else {
+        return (Vec::new(), 0);
     };
-    let last = fields
-        .iter()
-        .filter(shown)
-        .map(words)
-        .max()
-        .unwrap_or(first);
+    let last = wanted().map(words).max().unwrap_or(first);
     let mut copy = vec![0; last - first + 1];
     if !read(address.wrapping_add(first * WORD), &mut copy) {
-        return Vec::new();
+        return (Vec::new(), 0);
     }
     let value = |field: &Field| {
         // The word that the field lies in; fields do not straddle words.
@@ -314,5 +313,9 @@ fn read_fields(address: usize, fields: &[Field]) -> Vec<(&'static str, Value)> {
         };
         (field.name, value)
     };
-    fields.iter().filter(shown).map(value).collect()
+    let holder = fields
+        .iter()
+        .find(holder)
+        .map_or(0, |f| copy[words(f) - first]);
+    (fields.iter().filter(shown).map(value).collect(), holder)
 }

@@ -1,6 +1,7 @@
 //! Looking at goroutines from outside, while everything runs on.
 //!
-//! Nobody is stopped, and no lock is held that a goroutine could want. A parked goroutine's stack, and
+//! Nobody is stopped, and no lock is held that a goroutine could want, but that of names and labels for the time of
+//! a copy. A parked goroutine's stack, and
 //! the object it waits on, are copied as plain memory by the kernel (`memory.rs`), which answers with an
 //! error where there is none any more; and the copy counts only if the goroutine's wake-up word says
 //! that it was parked in the same wait before and after (`goroutine.rs`): a sequence lock whose writer
