@@ -300,20 +300,23 @@ impl Table {
             let [whole, partial, _] = row.counts;
             let lost: usize = row.class.bugs.iter().map(|b| b.lost.len()).sum();
             // Several rounds count several times.
+            // What is found beside others depends on stale words in memory, which another compiler, or a
+            // busy machine, moves: half of what was measured is asked for.
             let floors = [
                 (
                     "everybody hangs",
                     whole,
-                    row.class.whole,
+                    row.class.whole * 2,
                     row.class.bugs.len(),
                 ),
                 ("beside others", partial, row.class.partial, lost),
             ];
             for (what, (found, of), floor, once) in floors {
-                if found * once < floor * of {
+                if found * once * 2 < floor * of {
                     let name = row.class.name;
                     bad.push(format!(
-                        "{name}, {what}: {found} of {of}, not {floor} of {once}"
+                        "{name}, {what}: {found} of {of}, not {} of {once}",
+                        floor.div_ceil(2)
                     ));
                 }
             }
