@@ -34,7 +34,6 @@ mod fiber;
 #[cfg(not(loom))]
 mod g;
 #[cfg(not(loom))]
-#[allow(dead_code)]
 mod inspect;
 #[cfg(not(loom))]
 mod m;

@@ -29,8 +29,6 @@ static NEVER: Subject = Subject::named("nil chan");
 /// What was seen.
 #[derive(Clone, Debug)]
 pub(crate) struct Picture {
-    /// The address of its G, which tells goroutines apart that exist at the same time.
-    pub(crate) g: usize,
     pub(crate) id: u64,
     pub(crate) parent: u64,
     pub(crate) site: &'static Location<'static>,
@@ -122,7 +120,6 @@ pub(crate) unsafe fn look(g: &G, with_stack: bool) -> Option<Picture> {
     let id = g.id().as_u64();
     let (name, labels) = g.tag.copy();
     let mut picture = Picture {
-        g: ptr::from_ref(g).expose_provenance(),
         id,
         parent: g.parent(),
         // SAFETY: always a location of the program's.
