@@ -420,11 +420,11 @@ fn a_deadlock_of_two_locks_can_be_read_off() {
                 };
                 let one = {
                     let f = lock(&a, &b);
-                    go!(name = "one", move || f())
+                    go!(name = "one", f)
                 };
                 let two = {
                     let f = lock(&b, &a);
-                    go!(name = "two", move || f())
+                    go!(name = "two", f)
                 };
                 let waits_for_lock = |name| {
                     assert!(eventually(|| {
