@@ -207,13 +207,13 @@ pub(crate) struct Seen {
 pub(crate) fn look(control: usize, read: impl Fn(usize, &mut [usize]) -> bool) -> Option<Seen> {
     const WORD: usize = size_of::<usize>();
     let mut words = [0; size_of::<Control>().div_ceil(WORD)];
-    if !cfg!(target_arch = "x86_64") || !read(control, &mut words) {
+    let stack = saved_stack_pointer()?;
+    if !read(control, &mut words) {
         return None;
     }
     let word = |offset: usize| words[offset / WORD];
     let label = offset_of!(Control, label);
     let slot = offset_of!(Control, slot);
-    let stack = offset_of!(Control, co) + saved_at()?;
     let label = Label {
         on: ptr::with_exposed_provenance(word(label + offset_of!(Label, on))),
         what: ptr::with_exposed_provenance(word(label + offset_of!(Label, what))),
@@ -258,8 +258,10 @@ pub(crate) fn prepare_to_look() {
 /// Where in what a [`Fiber`] leads to the stack pointer is that a suspended one has saved; `None`: this kind
 /// of machine is not known.
 pub(crate) fn saved_stack_pointer() -> Option<usize> {
-    let known = cfg!(target_arch = "x86_64");
-    known.then(|| Some(offset_of!(Control, co) + saved_at()?))?
+    match cfg!(target_arch = "x86_64") {
+        true => Some(offset_of!(Control, co) + saved_at()?),
+        false => None,
+    }
 }
 
 /// Where in a suspended coroutine its stack pointer is: corosensei does not say. It is the word that

@@ -2,6 +2,8 @@
 //! small stacks; a runtime that ends; threads that cannot be stopped.
 
 mod support;
+#[path = "support/system.rs"]
+mod system;
 
 use channels::{Receiver, bounded};
 use runtime::signal::{Signal, Signals};
@@ -10,43 +12,11 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use support::{alone, child, eventually, is_child, within_minute};
+use system::{burn, raise, spin};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn raise(signal: Signal) {
-    // SAFETY: to this very process.
-    unsafe { libc::kill(libc::getpid(), signal.as_raw()) };
-}
-
 fn ignore<T>(_: T) {}
-
-/// Computes until the thread has had so much time on a CPU, however many others want one.
-fn burn(time: Duration) -> u64 {
-    let used = || {
-        let mut t = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        // SAFETY: writes the time of the calling thread to `t`.
-        unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut t) };
-        Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
-    };
-    let begin = used();
-    let mut n = 0u64;
-    while used() - begin < time {
-        n = std::hint::black_box(n + 1);
-    }
-    n
-}
-
-fn spin(time: Duration) -> u64 {
-    let begin = Instant::now();
-    let mut n = 0u64;
-    while begin.elapsed() < time {
-        n = std::hint::black_box(n + 1);
-    }
-    n
-}
 
 /// This binary again, as the child `name`.
 fn command(name: &str, env: &[(&str, &str)]) -> Command {

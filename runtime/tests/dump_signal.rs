@@ -1,47 +1,17 @@
 //! Dumps on a signal, and reports of goroutines that keep their threads: in child processes.
 
 mod support;
+#[path = "support/system.rs"]
+mod system;
 
 use channels::Receiver;
 use runtime::signal::{Signal, Signals};
 use runtime::{Builder, go};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use support::{child, is_child};
+use system::{burn, raise, spin};
 
 const LIMIT: Duration = Duration::from_secs(60);
-
-fn raise(signal: Signal) {
-    // SAFETY: to this very process.
-    unsafe { libc::kill(libc::getpid(), signal.as_raw()) };
-}
-
-/// Computes until the thread has had so much time on a CPU, however many others want one.
-fn burn(time: Duration) -> u64 {
-    let used = || {
-        let mut t = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        // SAFETY: writes the time of the calling thread to `t`.
-        unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut t) };
-        Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
-    };
-    let begin = used();
-    let mut n = 0u64;
-    while used() - begin < time {
-        n = std::hint::black_box(n + 1);
-    }
-    n
-}
-
-fn spin(time: Duration) -> u64 {
-    let begin = Instant::now();
-    let mut n = 0u64;
-    while begin.elapsed() < time {
-        n = std::hint::black_box(n + 1);
-    }
-    n
-}
 
 #[test]
 fn child_dumps_on_usr1() {

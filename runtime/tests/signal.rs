@@ -1,17 +1,15 @@
 //! Signals as something to wait for. Each test has signals of its own: they belong to the process.
 
 mod support;
+#[path = "support/system.rs"]
+mod system;
 
 use runtime::signal::{Signal, Signals};
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use support::{PROCS, eventually, within_minute};
-
-fn raise(signal: Signal) {
-    // SAFETY: to our own process.
-    assert_eq!(unsafe { libc::kill(libc::getpid(), signal.as_raw()) }, 0);
-}
+use system::raise;
 
 #[test]
 fn a_goroutine_and_a_thread_wait_for_a_signal() {

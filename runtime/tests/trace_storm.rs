@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-use support::{PROCS, alone, scale, within, within_minute};
+use support::{OnDrop, PROCS, alone, scale, within, within_minute};
 use traced::{Shared, states, traced};
 
 /// Goroutines that spawn, yield, send, sleep, lock, block their threads with and without a word, use the
@@ -82,15 +82,6 @@ fn storm(rt: &Runtime, rounds: usize) {
     echo.join().unwrap();
 }
 
-/// Ends the storm, also if a check fails.
-struct StopAtEnd<'a>(&'a AtomicBool);
-
-impl Drop for StopAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
 #[test]
 fn every_goroutines_life_is_legal() {
     let _alone = alone();
@@ -117,7 +108,7 @@ fn traces_begin_and_end_during_a_storm() {
                         storm(&rt, scale(100));
                     }
                 });
-                let _end = StopAtEnd(&stop);
+                let _end = OnDrop(|| stop.store(true, Ordering::SeqCst));
                 let mut events = 0;
                 for n in 0..scale(200) {
                     let out = Shared::default();
@@ -155,7 +146,7 @@ fn snapshots_are_taken_during_a_storm() {
                         storm(&rt, scale(100));
                     }
                 });
-                let _end = StopAtEnd(&stop);
+                let _end = OnDrop(|| stop.store(true, Ordering::SeqCst));
                 let recorder = FlightRecorder::start(Duration::from_millis(10)).unwrap();
                 assert!(matches!(
                     FlightRecorder::start(Duration::from_millis(30)),

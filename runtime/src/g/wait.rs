@@ -52,8 +52,6 @@ pub enum Encoding {
     U64,
     /// A number of 32 bits.
     U32,
-    /// A number of 8 bits.
-    U8,
     /// A `usize` of which the largest value means that there is no limit.
     Limit,
     /// An address; not shown.

@@ -301,7 +301,6 @@ fn read_fields(address: usize, fields: &[Field]) -> (Vec<(&'static str, Value)>,
                 let half = word[at..at + 4].try_into().expect("four bytes");
                 Value::Number(u32::from_ne_bytes(half).into())
             }
-            Encoding::U8 => Value::Number(word[at].into()),
             Encoding::Flag(bits) => Value::Flag(word[at] & bits != 0),
             Encoding::Limit => match u64::from_ne_bytes(word) {
                 u64::MAX => Value::Unlimited,

@@ -13,6 +13,7 @@
 use super::arena::MapVec;
 use crate::atomics::Ordering;
 use crate::atomics::atomic::{AtomicI32, AtomicU32, AtomicUsize};
+use crate::stack::call_handler;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::{Mutex, OnceLock};
@@ -66,20 +67,8 @@ extern "C" fn on_stop(signal: libc::c_int, info: *mut libc::siginfo_t, context: 
 }
 
 fn forward(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    let Some(old) = PREVIOUS.get() else { return };
-    match old.sa_sigaction {
-        libc::SIG_DFL | libc::SIG_IGN => {} // to be ignored
-        handler if old.sa_flags & libc::SA_SIGINFO != 0 => {
-            // SAFETY: the action says that it is a three-argument handler.
-            let f: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
-                unsafe { std::mem::transmute(handler) };
-            f(signal, info, context);
-        }
-        handler => {
-            // SAFETY: the action says that it is a one-argument handler.
-            let f: extern "C" fn(libc::c_int) = unsafe { std::mem::transmute(handler) };
-            f(signal);
-        }
+    if let Some(old) = PREVIOUS.get() {
+        let _ = call_handler(old, signal, info, context); // none: the signal is to be ignored
     }
 }
 
@@ -122,6 +111,14 @@ fn install() {
 pub(crate) fn wipe_stack() {
     let mut zeros = [0u8; 16 << 10];
     std::hint::black_box(&mut zeros);
+}
+
+/// Notes the part of the calling thread's stack that is below `base`, a place in the caller's frame.
+pub(crate) fn note_own_stack(bounds: &[AtomicUsize; 2], base: &u8) {
+    // An end of 0, until both are known, is no stack. Release: so that who stops this thread between
+    // the two finds the start first.
+    bounds[0].store(own_stack_low(), Ordering::Relaxed);
+    bounds[1].store(ptr::from_ref(base).addr(), Ordering::Release);
 }
 
 /// The lowest address of the calling thread's stack.
@@ -239,7 +236,7 @@ pub(crate) fn with_others_stopped<T>(f: impl FnOnce() -> T) -> Option<T> {
         }
         // A thread that ends while the list is read can cut it short: then more were seen than are left, and
         // it is read again. (A count of those that are left, and not of the list, for the same reason.)
-        let left = told.iter().filter(|&&tid| exists(process, tid)).count();
+        let left = told.iter().filter(|&&tid| exists(tid)).count();
         let waiting = WAITING.load(Ordering::SeqCst) as usize;
         if !new && tasks.seen == left + 1 && waiting >= left {
             let result = f();
@@ -254,9 +251,9 @@ pub(crate) fn with_others_stopped<T>(f: impl FnOnce() -> T) -> Option<T> {
 }
 
 /// Whether the process has this thread.
-pub(crate) fn exists(process: libc::pid_t, tid: i32) -> bool {
+pub(crate) fn exists(tid: i32) -> bool {
     // SAFETY: signal 0 is only a question.
-    unsafe { libc::syscall(libc::SYS_tgkill, process, tid, 0) == 0 }
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, 0) == 0 }
 }
 
 /// The ids of the process's threads, read without an allocation.

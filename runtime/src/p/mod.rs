@@ -120,6 +120,17 @@ impl P {
         unsafe { m.p.load(Ordering::Relaxed).cast::<P>().as_ref() }
     }
 
+    /// The P that `m` holds, from outside; it may have changed by now. (An M whose P was taken does not know
+    /// yet; the P does.)
+    ///
+    /// # Safety
+    /// The runtime of `m` is alive.
+    pub(crate) unsafe fn held_by(m: &M) -> Option<&P> {
+        // SAFETY: null, or a P, which lives as long as its runtime.
+        let p = unsafe { m.p.load(Ordering::Relaxed).cast::<P>().as_ref() };
+        p.filter(|p| ptr::eq(p.m.load(Ordering::Relaxed), m))
+    }
+
     #[inline]
     fn bump(counter: &AtomicU64) {
         // Written by the owner alone: no read-modify-write needed.

@@ -20,6 +20,7 @@ use crate::g::status::{Status, WaitReason};
 use crate::inspect::goroutine::{for_each, look};
 use crate::inspect::stop::{Tasks, exists};
 use crate::m::thread::parked_threads;
+use crate::trace::report;
 use std::ptr;
 use std::time::Duration;
 
@@ -110,9 +111,9 @@ impl Sched {
         let parked = parked_threads();
         let tasks = Tasks::open()?.collect::<Vec<_>>();
         // SAFETY: no preconditions.
-        let (process, me) = unsafe { (libc::getpid(), libc::gettid()) };
+        let me = unsafe { libc::gettid() };
         // One that ends while the list is read can cut it short: others may be missing.
-        if !tasks.iter().all(|&tid| exists(process, tid)) {
+        if !tasks.iter().all(|&tid| exists(tid)) {
             return None;
         }
         let state = self.lock.lock();
@@ -126,15 +127,15 @@ impl Sched {
 
     /// The report, and what comes of it.
     fn is_dead(&self) {
-        eprintln!("fatal error: {DEADLOCK}\n\n{}", self.dump(true));
-        let mut gs: Vec<*const G> = Vec::new();
-        // SAFETY: this runtime does not end while its monitor runs.
-        unsafe { for_each(ptr::from_ref(self).cast(), |g| gs.push(g)) };
+        report::write(&format!("fatal error: {DEADLOCK}\n\n{}\n", self.dump(true)));
         match self.config.on_deadlock {
             OnDeadlock::Abort => std::process::abort(),
             OnDeadlock::Panic => {
                 // Release: pairs with the Acquire in `was_dead`.
                 self.dead.store(true, Ordering::Release);
+                let mut gs: Vec<*const G> = Vec::new();
+                // SAFETY: this runtime does not end while its monitor runs.
+                unsafe { for_each(ptr::from_ref(self).cast(), |g| gs.push(g)) };
                 // SAFETY: nobody is awake who could free one, and Gs stay while the runtime is up.
                 unsafe { super::interrupt::cancel_all(gs.iter().map(|&g| &*g)) };
             }

@@ -171,7 +171,8 @@ impl Sched {
                 if !spinning {
                     m.spinning.store(true, Ordering::Relaxed);
                     self.idle.begin_spinning();
-                    trace_of_m(m, Kind::SpinBegin);
+                    // SAFETY: our own M, inside the runtime.
+                    unsafe { trace::emit::about(m, Kind::SpinBegin) };
                 }
                 for _ in 0..PASSES {
                     if let Some(g) = self.steal(m, p).or_else(|| self.global_batch(p)) {
@@ -200,14 +201,14 @@ impl Sched {
             }
             let started_too = self.started_too(victim);
             if let Some(g) = victim.runq.steal_into(&p.runq, started_too) {
+                // Our queue was empty: what is there now was stolen, too.
+                let count = 1 + p.runq.len() as u64;
                 counters::add(&p.counters.thefts, 1);
-                counters::add(&p.counters.stolen, 1 + p.runq.len() as u64);
+                counters::add(&p.counters.stolen, count);
                 if started_too {
                     p.thefts.begin(victim.id, timer::now());
                 }
                 if trace::on() {
-                    // Our queue was empty: what is there now was stolen, too.
-                    let count = 1 + p.runq.len() as u64;
                     // SAFETY: our own M, inside the runtime.
                     unsafe { trace::emit::of_m(m, Kind::Steal, count, victim.id.into()) };
                 }
@@ -233,7 +234,8 @@ impl Sched {
         if was_spinning {
             m.spinning.store(false, Ordering::Relaxed);
             self.idle.end_spinning();
-            trace_of_m(m, Kind::SpinEnd);
+            // SAFETY: our own M, inside the runtime.
+            unsafe { trace::emit::about(m, Kind::SpinEnd) };
         }
         // Not if it was the last P, without spinning (see `idle.rs`). If this M was spinning, a goroutine
         // that came to the global queue after the look above was left to it.
@@ -245,7 +247,8 @@ impl Sched {
                 if was_spinning {
                     m.spinning.store(true, Ordering::Relaxed);
                     self.idle.begin_spinning();
-                    trace_of_m(m, Kind::SpinBegin);
+                    // SAFETY: our own M, inside the runtime.
+                    unsafe { trace::emit::about(m, Kind::SpinBegin) };
                 }
                 self.attach(m, p);
             }
@@ -282,7 +285,8 @@ impl Sched {
     fn reset_spinning(&self, m: &M) {
         m.spinning.store(false, Ordering::Relaxed);
         self.idle.end_spinning();
-        trace_of_m(m, Kind::SpinEnd);
+        // SAFETY: our own M, inside the runtime.
+        unsafe { trace::emit::about(m, Kind::SpinEnd) };
         if self.idle.submitted() {
             self.wake_spinning();
         }
@@ -322,15 +326,6 @@ fn timed(p: &P, picked: Option<Runnable>) -> *const G {
         unsafe { (*g.0).status.set_pick_timed() };
     }
     g.0
-}
-
-/// Something about our own M, for a trace.
-#[inline]
-fn trace_of_m(m: &M, kind: Kind) {
-    if trace::on() {
-        // SAFETY: our own M, inside the runtime or without a P.
-        unsafe { trace::emit::of_m(m, kind, 0, 0) };
-    }
 }
 
 /// A goroutine comes from another thread: its events shall come after those that it has there.

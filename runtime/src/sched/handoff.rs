@@ -124,15 +124,11 @@ impl Sched {
             self.detach(m, p);
             self.hand_off(p);
         }
-        if trace::on() {
-            // SAFETY: our own M, without a P.
-            unsafe { trace::emit::of_m(m, Kind::Sleep, 0, 0) };
-        }
+        // SAFETY: our own M, without a P.
+        unsafe { trace::emit::about(m, Kind::Sleep) };
         while !m.note.sleep(None) {}
-        if trace::on() {
-            // SAFETY: as above.
-            unsafe { trace::emit::of_m(m, Kind::Wake, 0, 0) };
-        }
+        // SAFETY: as above.
+        unsafe { trace::emit::about(m, Kind::Wake) };
         let handed = self.take_handed(m);
         assert!(handed, "a locked M is woken by a P for its goroutine");
         self.lock.lock().threads.locked_waiting -= 1;

@@ -14,10 +14,7 @@ use std::time::Duration;
 impl Sched {
     pub(crate) fn metrics(&self) -> Metrics {
         let sum = |of: fn(&P) -> u64| self.ps.iter().map(of).sum::<u64>();
-        // Acquire: whoever's end is seen here, its beginning is seen below.
-        let finished = sum(|p| p.finished.load(Ordering::Acquire));
-        let spawned = sum(|p| p.spawned.load(Ordering::Acquire))
-            + self.spawned_outside.load(Ordering::Acquire);
+        let (spawned, finished) = self.spawned_and_finished();
         let misses = sum(|p| p.counters.misses.load(Ordering::Relaxed));
         let picks = sum(|p| p.schedtick.load(Ordering::Relaxed));
         let switches = picks.saturating_sub(misses);
@@ -34,9 +31,8 @@ impl Sched {
                 if m.tid.load(Ordering::Relaxed) == 0 {
                     continue;
                 }
-                // SAFETY: null, or a P, which lives as long as the runtime.
-                let p = unsafe { m.p.load(Ordering::Relaxed).cast::<P>().as_ref() };
-                let has_p = p.is_some_and(|p| std::ptr::eq(p.m.load(Ordering::Relaxed), m));
+                // SAFETY: an M of this runtime.
+                let has_p = unsafe { P::held_by(m) }.is_some();
                 match (has_p, m.curg.load(Ordering::Relaxed).is_null()) {
                     (true, false) => threads.running += 1,
                     (false, false) => threads.blocked += 1,

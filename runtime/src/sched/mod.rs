@@ -220,7 +220,13 @@ impl Sched {
 
     /// Goroutines that are not finished.
     pub(crate) fn num_goroutines(&self) -> u64 {
-        // Finished first: with the two counts growing, what is read here is then never below
+        let (spawned, finished) = self.spawned_and_finished();
+        spawned - finished
+    }
+
+    /// Goroutines that were spawned, and that have finished.
+    fn spawned_and_finished(&self) -> (u64, u64) {
+        // Finished first: with the two counts growing, their difference is then never below
         // the truth at the moment of the first read, and zero only if all had finished.
         let finished: u64 = self
             .ps
@@ -233,6 +239,7 @@ impl Sched {
             .iter()
             .map(|p| p.spawned.load(Ordering::Acquire))
             .sum();
-        spawned + self.spawned_outside.load(Ordering::Acquire) - finished
+        let outside = self.spawned_outside.load(Ordering::Acquire);
+        (spawned + outside, finished)
     }
 }

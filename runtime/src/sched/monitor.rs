@@ -16,7 +16,7 @@ use super::hogs::Hogs;
 use super::{Phase, SLICE, Sched};
 use crate::atomics::Ordering;
 use crate::g::task::AbortOnUnwind;
-use crate::inspect::stop::{own_stack_low, wipe_stack};
+use crate::inspect::stop::{note_own_stack, wipe_stack};
 use crate::m::M;
 use crate::p::{P, counters};
 use crate::timer::{self, Nanos};
@@ -60,8 +60,7 @@ impl Sched {
     pub(super) fn monitor(&self) {
         let guard = AbortOnUnwind("the monitor");
         let base = 0u8;
-        self.monitor_stack[0].store(own_stack_low(), Ordering::Relaxed);
-        self.monitor_stack[1].store(std::ptr::from_ref(&base).addr(), Ordering::Relaxed);
+        note_own_stack(&self.monitor_stack, &base);
         self.watch();
         wipe_stack();
         guard.disarm();

@@ -108,10 +108,8 @@ fn m_line(m: &M) -> MLine {
         // SAFETY: null, or a G; Gs are type-stable while their runtime lives.
         unsafe { g.as_ref() }.map(|g| g.id().as_u64())
     };
-    // SAFETY: null, or a P, which lives as long as the runtime. (An M whose P was taken does not
-    // know yet; the P does.)
-    let p = unsafe { m.p.load(Ordering::Relaxed).cast::<P>().as_ref() }
-        .filter(|p| ptr::eq(p.m.load(Ordering::Relaxed), m));
+    // SAFETY: an M of the caller's runtime.
+    let p = unsafe { P::held_by(m) };
     MLine {
         id: m.id,
         p: p.map(|p| p.id),

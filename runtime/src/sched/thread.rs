@@ -2,7 +2,7 @@
 
 use super::Sched;
 use crate::atomics::Ordering;
-use crate::inspect::stop::{own_stack_low, wipe_stack};
+use crate::inspect::stop::{exists, note_own_stack, wipe_stack};
 use crate::m::{M, set_current};
 use crate::stack::AltStack;
 use crate::trace;
@@ -103,7 +103,7 @@ impl Table {
         let Table { handles, ended, .. } = self;
         let mut done = Vec::new();
         ended.retain(|&(number, tid)| match handles.remove(&number) {
-            Some(h) if thread_exists(tid) => {
+            Some(h) if exists(tid as i32) => {
                 handles.insert(number, h);
                 true
             }
@@ -199,12 +199,6 @@ impl Sched {
     }
 }
 
-/// Whether the process has a thread with this id.
-fn thread_exists(tid: u32) -> bool {
-    // SAFETY: signal 0 is only a question.
-    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, 0) == 0 }
-}
-
 fn thread_main(sched: &Arc<Sched>, m: &M, number: u64) {
     // SAFETY: gettid has no preconditions.
     let tid = unsafe { libc::gettid() } as u32;
@@ -213,14 +207,11 @@ fn thread_main(sched: &Arc<Sched>, m: &M, number: u64) {
     // SAFETY: a number for this thread.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
     let base = 0u8;
-    // An end of 0, until both are known, is no stack. Release: so that who stops this thread between
-    // the two finds the start first.
-    m.native[0].store(own_stack_low(), Ordering::Relaxed);
-    m.native[1].store(ptr::from_ref(&base).addr(), Ordering::Release);
+    note_own_stack(&m.native, &base);
     let alt_stack = AltStack::install();
     if let Some((start, end)) = alt_stack.as_ref().map(AltStack::bounds) {
         m.alternate[0].store(start, Ordering::Relaxed);
-        m.alternate[1].store(end, Ordering::Release);
+        m.alternate[1].store(end, Ordering::Release); // last, as in `note_own_stack`
     }
     set_current(m);
     if trace::on() {

@@ -303,19 +303,15 @@ impl Sched {
         m.p.store(ptr::from_ref(p).cast_mut().cast(), Ordering::Relaxed);
         // Release: the monitor that finds the M here sees it initialised.
         p.m.store(ptr::from_ref(m).cast_mut(), Ordering::Release);
-        if trace::on() {
-            // SAFETY: our own M, inside the runtime.
-            unsafe { trace::emit::of_m(m, Event::Attach, 0, 0) };
-        }
+        // SAFETY: our own M, inside the runtime.
+        unsafe { trace::emit::about(m, Event::Attach) };
     }
 
     /// `m` gives `p` up. By m's own thread, inside the runtime.
     pub(super) fn detach(&self, m: &M, p: &P) {
         debug_assert!(ptr::eq(p.m.load(Ordering::Relaxed), m));
-        if trace::on() {
-            // SAFETY: our own M, inside the runtime.
-            unsafe { trace::emit::of_m(m, Event::Detach, 0, 0) };
-        }
+        // SAFETY: our own M, inside the runtime.
+        unsafe { trace::emit::about(m, Event::Detach) };
         m.p.store(ptr::null_mut(), Ordering::Relaxed);
         p.m.store(ptr::null_mut(), Ordering::Relaxed);
     }
@@ -406,19 +402,15 @@ impl Sched {
                 let state = self.lock.lock();
                 (self.watch_time(&state, m), ptr::eq(state.poller, m))
             };
-            if trace::on() {
-                // SAFETY: our own M, without a P.
-                unsafe { trace::emit::of_m(m, Event::Sleep, 0, 0) };
-            }
+            // SAFETY: our own M, without a P.
+            unsafe { trace::emit::about(m, Event::Sleep) };
             let slept = match polls {
                 true => self.sleep_polling(m, watch),
                 false if m.note.sleep(reap.into_iter().chain(watch).min()) => Slept::Woken,
                 false => Slept::Over,
             };
-            if trace::on() {
-                // SAFETY: our own M, inside the runtime.
-                unsafe { trace::emit::of_m(m, Event::Wake, 0, 0) };
-            }
+            // SAFETY: our own M, inside the runtime.
+            unsafe { trace::emit::about(m, Event::Wake) };
             match slept {
                 Slept::Woken => return self.take_handed(m),
                 Slept::Working => return true,
@@ -456,9 +448,9 @@ impl Sched {
         match unsafe { p.as_ref() } {
             Some(p) => {
                 self.attach(m, p);
-                if trace::on() && m.spinning.load(Ordering::Relaxed) {
+                if m.spinning.load(Ordering::Relaxed) {
                     // SAFETY: our own M, inside the runtime.
-                    unsafe { trace::emit::of_m(m, Event::SpinBegin, 0, 0) };
+                    unsafe { trace::emit::about(m, Event::SpinBegin) };
                 }
                 true
             }

@@ -23,7 +23,7 @@ mod overflow;
 mod pool;
 mod slab;
 
-pub(crate) use overflow::{AltStack, install_handler, serve_report};
+pub(crate) use overflow::{AltStack, call_handler, install_handler, serve_report};
 pub(crate) use pool::StackPool;
 pub(crate) use slab::{HEADER_WORDS, Slot, for_each_slab};
 

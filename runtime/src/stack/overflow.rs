@@ -104,10 +104,22 @@ fn forward(sig: libc::c_int, info: *mut libc::siginfo_t, ctx: *mut libc::c_void)
     let Some(old) = previous(sig).get() else {
         return default_action(sig);
     };
-    match old.sa_sigaction {
-        // Ignoring a fault would repeat it for ever.
-        libc::SIG_DFL | libc::SIG_IGN => default_action(sig),
-        handler if old.sa_flags & libc::SA_SIGINFO != 0 => {
+    // Ignoring a fault would repeat it for ever.
+    if !call_handler(old, sig, info, ctx) {
+        default_action(sig);
+    }
+}
+
+/// Calls the handler that an action names, as the kernel would. False: it names none.
+pub(crate) fn call_handler(
+    action: &libc::sigaction,
+    sig: libc::c_int,
+    info: *mut libc::siginfo_t,
+    ctx: *mut libc::c_void,
+) -> bool {
+    match action.sa_sigaction {
+        libc::SIG_DFL | libc::SIG_IGN => return false,
+        handler if action.sa_flags & libc::SA_SIGINFO != 0 => {
             // SAFETY: the action says that it is a three-argument handler.
             let f: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
                 unsafe { std::mem::transmute(handler) };
@@ -119,6 +131,7 @@ fn forward(sig: libc::c_int, info: *mut libc::siginfo_t, ctx: *mut libc::c_void)
             f(sig);
         }
     }
+    true
 }
 
 /// Restores the default action; the fault repeats on return and ends the process as it should.

@@ -5,6 +5,7 @@
 
 use super::clock::{self, Clock};
 use super::model::FlowKind;
+use super::quoted::Quoted;
 use super::sink::{Args, Cat, Flow, Name, Sink, Track, Value};
 use std::collections::HashSet;
 use std::io::Write as _;
@@ -30,22 +31,6 @@ fn place(track: Track) -> (u64, u64) {
     }
 }
 
-/// Writes text as a JSON string.
-fn quoted(to: &mut Vec<u8>, text: &str) {
-    to.push(b'"');
-    for c in text.chars() {
-        // Writing to memory cannot fail.
-        let _ = match c {
-            '"' => to.write_all(b"\\\""),
-            '\\' => to.write_all(b"\\\\"),
-            '\n' => to.write_all(b"\\n"),
-            c if c < ' ' => write!(to, "\\u{:04x}", c as u32),
-            c => write!(to, "{c}"),
-        };
-    }
-    to.push(b'"');
-}
-
 impl Chrome {
     /// Begins an event: all but its name and its arguments.
     fn open(&mut self, phase: &str, track: Track, at: Option<u64>) {
@@ -65,9 +50,8 @@ impl Chrome {
     }
 
     fn name(&mut self, name: &str, cat: &str) {
-        self.out.extend_from_slice(b",\"name\":");
-        quoted(&mut self.out, name);
-        let _ = write!(self.out, ",\"cat\":\"{cat}\"");
+        // Writing to memory cannot fail.
+        let _ = write!(self.out, ",\"name\":{},\"cat\":\"{cat}\"", Quoted(name));
     }
 
     /// Ends an event.
@@ -80,18 +64,12 @@ impl Chrome {
                     _ => ",",
                 };
                 let _ = write!(self.out, "{comma}\"{}\":", arg.as_str());
-                match value {
-                    Value::Number(n) => {
-                        let _ = write!(self.out, "{n}");
-                    }
-                    Value::Time(n) => {
-                        let _ = write!(self.out, "{}", n.saturating_sub(self.start));
-                    }
-                    Value::Address(n) => {
-                        let _ = write!(self.out, "\"{n:#x}\"");
-                    }
-                    Value::Text(s) => quoted(&mut self.out, s),
-                }
+                let _ = match value {
+                    Value::Number(n) => write!(self.out, "{n}"),
+                    Value::Time(n) => write!(self.out, "{}", n.saturating_sub(self.start)),
+                    Value::Address(n) => write!(self.out, "\"{n:#x}\""),
+                    Value::Text(s) => write!(self.out, "{}", Quoted(s)),
+                };
             }
             self.out.push(b'}');
         }
@@ -100,9 +78,11 @@ impl Chrome {
 
     fn metadata(&mut self, track: Track, what: &str, name: &str) {
         self.open("M", track, None);
-        let _ = write!(self.out, ",\"name\":\"{what}\",\"args\":{{\"name\":");
-        quoted(&mut self.out, name);
-        self.out.extend_from_slice(b"}}");
+        let _ = write!(
+            self.out,
+            ",\"name\":\"{what}\",\"args\":{{\"name\":{}}}}}",
+            Quoted(name)
+        );
     }
 
     fn flow(&mut self, phase: &str, at: u64, track: Track, (flow, kind): Flow) {

@@ -181,6 +181,18 @@ pub(crate) unsafe fn of_m(m: &M, kind: Kind, small: u64, arg: u64) {
     put(m, true, kind, unsafe { p_of(m) }, low(small), 0, arg);
 }
 
+/// Records an event of `m` that says it all, if anything is recorded.
+///
+/// # Safety
+/// As for [`of_m`].
+#[inline(always)]
+pub(crate) unsafe fn about(m: &M, kind: Kind) {
+    if super::on() {
+        // SAFETY: the caller's promise.
+        unsafe { of_m(m, kind, 0, 0) };
+    }
+}
+
 /// Records an event of `g` on `m` that is not frequent.
 ///
 /// # Safety

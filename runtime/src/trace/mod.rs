@@ -45,6 +45,7 @@ pub(crate) mod panics;
 mod perfetto;
 pub(crate) mod program;
 mod proto;
+mod quoted;
 mod recorder;
 pub(crate) mod report;
 mod ring;

@@ -5,27 +5,15 @@ use super::{Dump, DumpedGoroutine, GoroutineState};
 use crate::g::GoroutineId;
 use crate::inspect::goroutine::{ObjectPicture, Value};
 use crate::inspect::symbols::Symbol;
+use crate::trace::quoted::Quoted;
 use std::fmt::Write as _;
 
 /// JSON that is being written. Writing to a String cannot fail.
 pub(crate) struct Json(pub(crate) String);
 
 impl Json {
-    /// A string, with what JSON wants escaped.
-    pub(crate) fn string(&mut self, text: &str) {
-        self.0.push('"');
-        for c in text.chars() {
-            match c {
-                '"' => self.0.push_str("\\\""),
-                '\\' => self.0.push_str("\\\\"),
-                '\n' => self.0.push_str("\\n"),
-                c if (c as u32) < 0x20 => {
-                    let _ = write!(self.0, "\\u{:04x}", c as u32);
-                }
-                c => self.0.push(c),
-            }
-        }
-        self.0.push('"');
+    fn string(&mut self, text: &str) {
+        self.value(Quoted(text));
     }
 
     /// A key; behind another one, if anything has been written into the object.

@@ -1,0 +1,40 @@
+//! What some tests of the runtime share that goes to the system itself: signals, and time on a CPU.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use runtime::signal::Signal;
+use std::time::{Duration, Instant};
+
+/// Sends a signal to this very process.
+pub fn raise(signal: Signal) {
+    // SAFETY: to our own process.
+    assert_eq!(unsafe { libc::kill(libc::getpid(), signal.as_raw()) }, 0);
+}
+
+/// Computes until the thread has had so much time on a CPU, however many others want one.
+pub fn burn(time: Duration) -> u64 {
+    let used = || {
+        let mut t = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: writes the time of the calling thread to `t`.
+        unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut t) };
+        Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
+    };
+    let begin = used();
+    let mut n = 0u64;
+    while used() - begin < time {
+        n = std::hint::black_box(n + 1);
+    }
+    n
+}
+
+/// Computes for so long.
+pub fn spin(time: Duration) -> u64 {
+    let begin = Instant::now();
+    let mut n = 0u64;
+    while begin.elapsed() < time {
+        n = std::hint::black_box(n + 1);
+    }
+    n
+}
