@@ -95,9 +95,8 @@ fn every_goroutines_life_is_legal() {
     }
 }
 
-#[test]
-fn traces_begin_and_end_during_a_storm() {
-    let _alone = alone();
+/// Does `look` while goroutines storm, with every number of Ps.
+fn during_storms(look: impl Fn()) {
     for procs in PROCS {
         within_minute(|| {
             let rt = runtime::start(procs);
@@ -109,74 +108,70 @@ fn traces_begin_and_end_during_a_storm() {
                     }
                 });
                 let _end = OnDrop(|| stop.store(true, Ordering::SeqCst));
-                let mut events = 0;
-                for n in 0..scale(200) {
-                    let out = Shared::default();
-                    let format = match n % 2 {
-                        0 => Format::Perfetto,
-                        _ => Format::Chrome,
-                    };
-                    trace::start_as(format, out.clone()).unwrap();
-                    std::thread::sleep(Duration::from_millis(n as u64 % 7));
-                    trace::stop().unwrap();
-                    let bytes = out.take();
-                    let trace = match format {
-                        Format::Chrome => traced::chrome(&bytes),
-                        _ => traced::perfetto(&bytes),
-                    };
-                    states::check(&trace);
-                    events += trace.events.len();
-                }
-                assert!(events > 0);
+                look();
             });
         });
     }
 }
 
 #[test]
+fn traces_begin_and_end_during_a_storm() {
+    let _alone = alone();
+    during_storms(|| {
+        let mut events = 0;
+        for n in 0..scale(200) {
+            let out = Shared::default();
+            let format = match n % 2 {
+                0 => Format::Perfetto,
+                _ => Format::Chrome,
+            };
+            trace::start_as(format, out.clone()).unwrap();
+            std::thread::sleep(Duration::from_millis(n as u64 % 7));
+            trace::stop().unwrap();
+            let bytes = out.take();
+            let trace = match format {
+                Format::Chrome => traced::chrome(&bytes),
+                _ => traced::perfetto(&bytes),
+            };
+            states::check(&trace);
+            events += trace.events.len();
+        }
+        assert!(events > 0);
+    });
+}
+
+#[test]
 fn snapshots_are_taken_during_a_storm() {
     let _alone = alone();
-    for procs in PROCS {
-        within_minute(|| {
-            let rt = runtime::start(procs);
-            let stop = AtomicBool::new(false);
-            std::thread::scope(|s| {
-                s.spawn(|| {
-                    while !stop.load(Ordering::SeqCst) {
-                        storm(&rt, scale(100));
-                    }
-                });
-                let _end = OnDrop(|| stop.store(true, Ordering::SeqCst));
-                let recorder = FlightRecorder::start(Duration::from_millis(10)).unwrap();
-                assert!(matches!(
-                    FlightRecorder::start(Duration::from_millis(30)),
-                    Err(TraceError::AlreadyRunning)
-                ));
-                for n in 0..scale(30) {
-                    std::thread::sleep(Duration::from_millis(5));
-                    let mut bytes = Vec::new();
-                    let trace = match n % 2 {
-                        0 => {
-                            recorder.snapshot(&mut bytes).unwrap();
-                            traced::perfetto(&bytes)
-                        }
-                        _ => {
-                            recorder.snapshot_as(Format::Chrome, &mut bytes).unwrap();
-                            traced::chrome(&bytes)
-                        }
-                    };
-                    states::check(&trace);
-                    if n % 3 == 2 {
-                        // A trace beside it.
-                        let (trace, ()) = traced(|| std::thread::sleep(Duration::from_millis(3)));
-                        assert!(trace.events.len() < 10_000_000);
-                    }
+    during_storms(|| {
+        let recorder = FlightRecorder::start(Duration::from_millis(10)).unwrap();
+        assert!(matches!(
+            FlightRecorder::start(Duration::from_millis(30)),
+            Err(TraceError::AlreadyRunning)
+        ));
+        for n in 0..scale(30) {
+            std::thread::sleep(Duration::from_millis(5));
+            let mut bytes = Vec::new();
+            let trace = match n % 2 {
+                0 => {
+                    recorder.snapshot(&mut bytes).unwrap();
+                    traced::perfetto(&bytes)
                 }
-                let seen = recorder.stop().unwrap();
-                assert!(seen.events > 0);
-            });
-        });
-    }
+                _ => {
+                    recorder.snapshot_as(Format::Chrome, &mut bytes).unwrap();
+                    traced::chrome(&bytes)
+                }
+            };
+            states::check(&trace);
+            if n % 3 == 2 {
+                // A trace beside it.
+                let (trace, ()) = traced(|| std::thread::sleep(Duration::from_millis(3)));
+                assert!(trace.events.len() < 10_000_000);
+            }
+        }
+        let seen = recorder.stop().unwrap();
+        assert!(seen.events > 0);
+    });
 }
 
 #[test]
