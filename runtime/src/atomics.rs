@@ -54,6 +54,51 @@ macro_rules! const_fn {
 }
 pub(crate) use const_fn;
 
+/// A place for a value that one thread writes and another reads after it, as a protocol of atomics says. Loom
+/// watches that they do not meet.
+pub(crate) struct Slot<T>(
+    #[cfg(not(loom))] std::cell::UnsafeCell<std::mem::MaybeUninit<T>>,
+    #[cfg(loom)] loom::cell::UnsafeCell<std::mem::MaybeUninit<T>>,
+);
+
+impl<T: Copy> Slot<T> {
+    /// So many, without values.
+    pub(crate) fn row(n: usize) -> Box<[Slot<T>]> {
+        #[cfg(not(loom))]
+        // SAFETY: an `UnsafeCell<MaybeUninit<_>>` may be uninitialised. (So no page is touched here.)
+        return unsafe { Box::new_uninit_slice(n).assume_init() };
+        #[cfg(loom)]
+        return (0..n)
+            .map(|_| Slot(loom::cell::UnsafeCell::new(std::mem::MaybeUninit::uninit())))
+            .collect();
+    }
+
+    /// # Safety
+    /// The slot is the caller's.
+    #[inline(always)]
+    pub(crate) unsafe fn write(&self, value: T) {
+        #[cfg(not(loom))]
+        // SAFETY: the caller's promise.
+        unsafe {
+            (*self.0.get()).write(value)
+        };
+        #[cfg(loom)]
+        // SAFETY: the caller's promise.
+        self.0.with_mut(|slot| unsafe { (*slot).write(value) });
+    }
+
+    /// # Safety
+    /// The slot is the caller's, and has a value.
+    pub(crate) unsafe fn read(&self) -> T {
+        #[cfg(not(loom))]
+        // SAFETY: the caller's promise.
+        return unsafe { (*self.0.get()).assume_init() };
+        #[cfg(loom)]
+        // SAFETY: the caller's promise.
+        return self.0.with(|slot| unsafe { (*slot).assume_init() });
+    }
+}
+
 /// The turns of a wait loop: pauses that double, so that who waits leaves the cache line to who
 /// works, then the CPU is given to other threads, since the one that is waited for may have been
 /// descheduled by the kernel.

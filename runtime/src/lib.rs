@@ -101,6 +101,15 @@ mod api {
         pub(crate) mod semaphore;
     }
 }
+#[cfg(all(loom, test))]
+#[allow(dead_code, reason = "no model uses all of it")]
+mod trace {
+    pub(crate) mod event;
+    pub(crate) mod ring;
+    pub(crate) mod clock {
+        pub(crate) use crate::models::ring::{settle, ticks};
+    }
+}
 /// What `waitq.rs` of the channels and `api/sync` use of this crate.
 #[cfg(all(loom, test))]
 mod park {

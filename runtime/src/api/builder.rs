@@ -210,15 +210,16 @@ impl Builder {
         if let Some(debug) = env("RUNTIME_DEBUG")? {
             read_debug(&debug, &mut config)?;
         }
-        let mut dump_on = self.dump_on;
+        let (mut dump_on, mut traced) = (self.dump_on, None);
         if let Some(debug) = env("RUNTIME_DEBUG")? {
             dump_on = read_dumpsig(&debug)?.or(dump_on);
             if let Some(file) = read_trace(&debug) {
-                crate::trace::program::start(&file)
+                let user = crate::trace::program::start(&file)
                     .map_err(|e| StartError(format!("RUNTIME_DEBUG: {e}")))?;
+                traced = Some(user);
             }
         }
-        let sched = Sched::start(config)?;
+        let sched = Sched::start(config, traced)?;
         let dumps = dump_on.map(|signal| dump_on_signal(&sched, signal));
         match dumps.transpose() {
             Ok(dumps) => Ok(Runtime::new(sched, dumps)),

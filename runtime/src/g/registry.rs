@@ -242,6 +242,26 @@ pub(crate) fn chunks() -> Vec<*const [G]> {
     r.chunks.iter().map(|c| ptr::from_ref(&**c)).collect()
 }
 
+/// Keeps all chunks, though the last runtime may end meanwhile.
+struct Kept;
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        leave();
+    }
+}
+
+/// Calls `f` with each chunk that there is now, without the lock. `f` sees Gs that change under its eyes: only
+/// atomic fields may be read.
+pub(crate) fn walk(mut f: impl FnMut(&[G])) {
+    enter();
+    let _kept = Kept;
+    for chunk in chunks() {
+        // SAFETY: kept.
+        f(unsafe { &*chunk });
+    }
+}
+
 /// Calls `f` with each chunk, without waiting and without an allocation; false if somebody has the lock.
 pub(crate) fn try_chunks(mut f: impl FnMut(*const [G])) -> bool {
     let Some(r) = REGISTRY.try_lock() else {

@@ -59,6 +59,8 @@ pub(crate) struct M {
 
     /// Its runtime (type `Sched` above).
     pub(crate) sched: *const (),
+    /// The number of its runtime in traces.
+    pub(crate) trace_id: u32,
     pub(crate) id: u32,
     /// Kernel's id of the thread, once it runs; for the monitor.
     pub(crate) tid: AtomicU32,
@@ -90,7 +92,7 @@ unsafe impl Sync for M {}
 unsafe impl Send for M {}
 
 impl M {
-    pub(crate) fn new(id: u32, sched: *const ()) -> M {
+    pub(crate) fn new(id: u32, sched: *const (), trace_id: u32) -> M {
         M {
             handshake: Handshake::new(),
             spinning: AtomicBool::new(false),
@@ -100,6 +102,7 @@ impl M {
             unusual: Cell::new(None),
             committing: AtomicPtr::new(ptr::null_mut()),
             sched,
+            trace_id,
             id,
             tid: AtomicU32::new(0),
             native: [AtomicUsize::new(0), AtomicUsize::new(0)],

@@ -7,7 +7,8 @@
 //!
 //! What is checked is the code that the runtime runs: `g/parker.rs`, `g/join.rs`, `m/retake.rs`,
 //! `p/lock.rs`, `api/sync/` (the queue, the mutex, the read-write lock, the semaphore), `sched/idle.rs`,
-//! `sched/watch.rs`, `g/interrupt.rs`, `timer/node.rs`, `netpoll/direction.rs` and the channels' `waitq.rs`. Around it each model
+//! `sched/watch.rs`, `g/interrupt.rs`, `timer/node.rs`, `netpoll/direction.rs`,
+//! `trace/ring.rs` and the channels' `waitq.rs`. Around it each model
 //! writes out the few steps of the scheduler that use it, and says which. A goroutine is
 //! modelled by its frame (a cell that loom watches) and by what it does after it was woken, its
 //! *continuation*, which is run by the thread that won the right to wake it: as if it were
@@ -27,6 +28,7 @@ mod netpoll;
 mod park;
 mod picture;
 mod retake;
+pub(crate) mod ring;
 mod select;
 mod sync;
 mod timers;

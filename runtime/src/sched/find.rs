@@ -76,7 +76,6 @@ impl Sched {
             if !g.is_null() {
                 return Some(Runnable(g));
             }
-            counters::add(&p.counters.misses, 1);
         }
     }
 
@@ -153,13 +152,13 @@ impl Sched {
             self.ps[victim].thefts.judge(busy);
         }
         if p.timers.next() != NEVER && self.look_at_clock(p) {
-            return None; // start over
+            return miss(p);
         }
         if let Some(g) = self.global_batch(p) {
             return Some(g);
         }
         if self.net.is_active() && self.net.is_promising() && self.poll_network(p) {
-            return None; // start over
+            return miss(p);
         }
         // Go's throttle: at most half of the busy Ps look for work at once. The only busy one has
         // nobody to take work from: what comes now comes from outside, and wakes an idle M.
@@ -185,7 +184,7 @@ impl Sched {
             }
         }
         if self.steal_timers(m, p) {
-            return None; // start over
+            return miss(p);
         }
         self.go_idle(m, p)
     }
@@ -226,6 +225,7 @@ impl Sched {
             if let Some(g) = self.pop_global(&mut state) {
                 return Some(g);
             }
+            miss(p); // as long as it is ours
             self.detach(m, p);
             self.put_idle(&mut state, p);
             state.idle_ps.len() == self.ps.len()
@@ -326,6 +326,12 @@ fn timed(p: &P, picked: Option<Runnable>) -> *const G {
         unsafe { (*g.0).status.set_pick_timed() };
     }
     g.0
+}
+
+/// The round has found nothing; the caller, who owns `p`, starts over.
+fn miss(p: &P) -> Option<Runnable> {
+    counters::add(&p.counters.misses, 1);
+    None
 }
 
 /// A goroutine comes from another thread: its events shall come after those that it has there.

@@ -350,7 +350,7 @@ mod tests {
         ];
         std::thread::sleep(Duration::from_millis(50));
         let [sleeper, computer] = [0, 1].map(|i| {
-            let m = M::new(0, std::ptr::null());
+            let m = M::new(0, std::ptr::null(), 0);
             m.tid
                 .store(TIDS[i].load(Ordering::SeqCst), Ordering::Relaxed);
             m

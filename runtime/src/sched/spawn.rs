@@ -1,7 +1,7 @@
 //! New goroutines: Go's `newproc`.
 
 use super::{Sched, Window};
-use crate::atomics::Ordering;
+use crate::atomics::{Ordering, light_fence};
 use crate::g::G;
 use crate::g::locals::{Inherited, inherited};
 use crate::g::registry::{self, GList};
@@ -73,13 +73,26 @@ where
             return Ok(g);
         }
         (*g).locals.set(inherited.into_table());
-        if trace::on() {
-            trace::emit::spawned(&*g, sched.trace_id);
-        }
+        trace_spawned(sched, &*g);
         if p.runq.push_fresh(Runnable(g)) == Pushed::Deque {
             sched.work_in_deque();
         }
         Ok(g)
+    }
+}
+
+/// Says that `g` was made, if anything is recorded.
+///
+/// # Safety
+/// The caller owns `g`, which is in no queue yet.
+#[inline(always)]
+unsafe fn trace_spawned(sched: &Sched, g: &G) {
+    // Pairs with the heavy fence in `session::attach`: who looks there for what exists sees this G, or we see that
+    // something is recorded.
+    light_fence();
+    if trace::on() {
+        // SAFETY: the caller's promise.
+        unsafe { trace::emit::spawned(g, sched.trace_id) };
     }
 }
 
@@ -122,9 +135,7 @@ where
         (*g).join.reset_detached();
         (*g).task.put(f);
         (*g).status.spawned();
-        if trace::on() {
-            trace::emit::spawned(&*g, sched.trace_id);
-        }
+        trace_spawned(sched, &*g);
         g
     }
 }
@@ -184,9 +195,7 @@ where
         if let Some(scope) = with.scope.as_ref() {
             scope.add(&*g);
         }
-        if trace::on() {
-            trace::emit::spawned(&*g, sched.trace_id);
-        }
+        trace_spawned(sched, &*g);
         state.global.push_back(g);
     }
     sched.spawned_outside.fetch_add(1, Ordering::Release);

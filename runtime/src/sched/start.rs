@@ -14,6 +14,7 @@ use crate::m::note::Note;
 use crate::netpoll::Poller;
 use crate::p::P;
 use crate::stack::{StackGuard, StackPool, install_handler};
+use crate::trace;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -59,7 +60,10 @@ impl std::error::Error for StartError {}
 
 impl Sched {
     /// Starts a runtime: the monitor and one M. Further Ms start as there is work for them.
-    pub(crate) fn start(config: Config) -> Result<Arc<Sched>, StartError> {
+    pub(crate) fn start(
+        config: Config,
+        traced: Option<trace::program::User>,
+    ) -> Result<Arc<Sched>, StartError> {
         if config.procs > MAX_PROCS {
             return Err(StartError(format!(
                 "{} Ps are too many: at most {MAX_PROCS}; 0 means one per usable CPU",
@@ -77,14 +81,14 @@ impl Sched {
         let reserve = stacks.take().map_err(|e| StartError(e.to_string()))?;
         init_fences();
         install_handler(describe_owner);
-        crate::trace::panics::install_panic_hook();
+        trace::panics::install_panic_hook();
         registry::enter();
         crate::inspect::debugger::prepare();
         RUNTIMES.fetch_add(1, Ordering::Relaxed);
         let procs = config.procs;
         let ps: Box<[P]> = (0..procs as u32).map(P::new).collect();
         let sched = Arc::new_cyclic(|me: &Weak<Sched>| Sched {
-            trace_id: crate::trace::runtimes::starts(me.as_ptr().cast(), &config.name, &ps),
+            trace_id: trace::runtimes::starts(me.as_ptr().cast(), &config.name, &ps, traced),
             ps,
             stacks,
             idle: Idle::new(),

@@ -130,9 +130,11 @@ impl Sched {
         table.live += 1;
         let m = table.unused.pop().unwrap_or_else(|| {
             let id = table.records.len() as u32;
-            table
-                .records
-                .push(Box::new(M::new(id, ptr::from_ref(self).cast())));
+            table.records.push(Box::new(M::new(
+                id,
+                ptr::from_ref(self).cast(),
+                self.trace_id,
+            )));
             &raw const **table.records.last().expect("just pushed")
         });
         // SAFETY: records live as long as the runtime and never move.

@@ -119,7 +119,7 @@ impl Anchor {
             let ns = monotonic();
             settle();
             let after = ticks();
-            (after - before, before, ns)
+            (after.wrapping_sub(before), before, ns)
         };
         let best = (0..TRIES).map(|_| one()).min_by_key(|(width, ..)| *width);
         let (width, before, ns) = best.expect("there is one try");
@@ -132,12 +132,13 @@ impl Anchor {
         }
     }
 
-    /// What `ticks`, which lies between this anchor and the `later` one, is in nanoseconds.
+    /// What `ticks`, which lies between this anchor and the `later` one, is in nanoseconds. (Should the counter have
+    /// been set back in between, as when a virtual machine is moved: the earlier time.)
     pub(crate) fn until(self, later: Anchor, ticks: u64) -> u64 {
-        let ticks = ticks.clamp(self.ticks, later.ticks);
-        let span = u128::from(later.ticks - self.ticks).max(1);
-        let ns = u128::from(later.ns - self.ns);
-        self.ns + (u128::from(ticks - self.ticks) * ns / span) as u64
+        let span = later.ticks.saturating_sub(self.ticks);
+        let passed = ticks.saturating_sub(self.ticks).min(span);
+        let ns = later.ns.saturating_sub(self.ns);
+        self.ns + (u128::from(passed) * u128::from(ns) / u128::from(span.max(1))) as u64
     }
 }
 
@@ -159,5 +160,9 @@ mod tests {
         assert!(off < 5_000_000, "{off} ns");
         assert_eq!(first.until(last, first.ticks), first.ns);
         assert_eq!(first.until(last, last.ticks), last.ns);
+        let set_back = Anchor { ticks: 5, ..last };
+        for ticks in [0, 5, first.ticks, last.ticks] {
+            assert_eq!(first.until(set_back, ticks), first.ns);
+        }
     }
 }

@@ -9,8 +9,8 @@ use super::error::{Summary, TraceError};
 use super::event::{Event, Kind, NO_M, NO_P, Raw, low};
 use super::flight::{Flight, Snapshot};
 use super::stream::Stream;
-use super::{emit, session};
-use crate::atomics::{Ordering, heavy_fence, set_tracing};
+use super::{emit, runtimes, session};
+use crate::atomics::{heavy_fence, set_tracing};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Duration;
@@ -50,7 +50,15 @@ pub(crate) struct Collector {
     batch: Vec<Event>,
     /// What is missing at the end of the last turn, and not said yet: for those who end now.
     holes: Vec<Event>,
+    /// So many goroutines at most have ended unseen: events are missing, or they were found when they
+    /// were about to end.
+    unseen: u64,
+    /// With so many it is looked which they are.
+    look_at: u64,
 }
+
+/// So many goroutines may have ended unseen before it is looked which they are, or as many as there are.
+const UNSEEN: u64 = 4096;
 
 impl Collector {
     pub(crate) fn new(inbox: Receiver<Command>) -> Collector {
@@ -61,6 +69,8 @@ impl Collector {
             anchor: Anchor::take(),
             batch: Vec::new(),
             holes: Vec::new(),
+            unseen: 0,
+            look_at: UNSEEN,
         }
     }
 
@@ -130,35 +140,17 @@ impl Collector {
         heavy_fence();
         let before = self.anchor;
         self.holes.clear();
-        for ring in session::rings() {
-            let first = self.batch.len();
+        for (ring, retired) in session::rings() {
+            let (rt, m) = (ring.rt, ring.m);
+            let ns = |ticks| before.until(now, ticks);
             // SAFETY: it is registered with our session. What is read is used once.
-            unsafe {
-                let (rt, m) = (ring.rt, ring.m);
-                ring.take(|raw| self.batch.push(Event::new(raw, rt, m, 0)));
-            }
-            let lost = self.batch[first..]
-                .iter_mut()
-                .filter(|e| e.kind == Kind::Lost);
-            for e in lost {
-                let since = ring.take_missing_since();
-                e.arg = since.unwrap_or_else(|| before.until(now, e.arg));
-            }
-            let (count, since) = ring.lost();
-            if count == 0 {
-                continue;
-            }
-            let since = ring
-                .take_missing_since()
-                .unwrap_or_else(|| before.until(now, since));
-            // Acquire: pairs with the Release in `thread_ends`.
-            if last || ring.retired.load(Ordering::Acquire) {
-                self.batch
-                    .push(missing(now.ticks, count, since, ring.rt, ring.m));
+            let hole = unsafe { ring.turn(ns, |raw| self.batch.push(Event::new(raw, rt, m, 0))) };
+            let Some(hole) = hole else { continue };
+            let at_end = |at| missing(at, hole.count, hole.since, rt, m);
+            if last || retired {
+                self.batch.push(at_end(now.ticks));
             } else {
-                ring.set_missing_since(since); // it says so itself when it has room
-                self.holes
-                    .push(missing(now.ns, count, since, ring.rt, ring.m));
+                self.holes.push(at_end(now.ns)); // it says so itself when it has room
             }
         }
         let (count, since) = emit::take_outside(&mut self.batch);
@@ -174,15 +166,37 @@ impl Collector {
             e.at = before.until(now, e.at);
         }
         self.anchor = now;
+        let alive = self.look_for_ends(&events);
         if let Some(stream) = &mut self.trace {
             stream.write(&events);
+            if let Some(alive) = &alive {
+                stream.only(alive, now.ns);
+            }
             if stream.failed() && self.flight.is_none() {
                 set_tracing(false); // nobody wants them any more
             }
         }
         if let Some(flight) = &mut self.flight {
-            flight.remember(Arc::new(events), now.ns);
+            flight.remember(Arc::new(events), alive, now.ns);
         }
+    }
+
+    /// The goroutines that there are, in order, if there may be many that have ended unseen: then those who know of
+    /// others may forget them. (A look costs some 10 ns for each, so it is paid by as many lost events.)
+    fn look_for_ends(&mut self, events: &[Event]) -> Option<Vec<u64>> {
+        let unseen = events.iter().map(|e| match e.kind {
+            Kind::Lost => e.small,
+            Kind::Exists => 1,
+            _ => 0,
+        });
+        self.unseen += unseen.sum::<u64>();
+        if self.unseen < self.look_at {
+            return None;
+        }
+        let alive = runtimes::alive();
+        self.unseen = 0;
+        self.look_at = UNSEEN.max(alive.len() as u64);
+        Some(alive)
     }
 }
 

@@ -242,10 +242,36 @@ impl Drawing<'_> {
 
     /// A goroutine has ended: nothing is shown of it any more.
     pub(super) fn finish(&mut self, g: u64) {
-        if let Some(state) = self.model.gs.remove(&g) {
-            for _ in &state.regions {
-                self.sink.end(self.at, Track::Regions(state.rt, g), &[]);
-            }
+        self.close_regions(g);
+        self.model.gs.remove(&g);
+    }
+
+    /// The regions of a goroutine are over.
+    pub(super) fn close_regions(&mut self, g: u64) {
+        let state = self.g(g);
+        let track = Track::Regions(state.rt, g);
+        let open = std::mem::take(&mut state.regions.open).len();
+        self.close_slices(track, open);
+    }
+
+    /// The `n` innermost slices of a track end.
+    pub(super) fn close_slices(&mut self, track: Track, n: usize) {
+        for _ in 0..n {
+            self.sink.end(self.at, track, &[]);
+        }
+    }
+
+    /// There are no goroutines but these, which are in order: others have ended, unseen.
+    pub(crate) fn only(&mut self, alive: &[u64]) {
+        let ended = |g: &u64| alive.binary_search(g).is_err();
+        let mut ended: Vec<u64> = self.model.gs.keys().copied().filter(ended).collect();
+        ended.sort_unstable();
+        for g in ended {
+            self.close_g(g, &end("lost events"));
+            self.finish(g);
+        }
+        if self.model.gs.capacity() / 4 > self.model.gs.len() {
+            self.model.gs.shrink_to_fit();
         }
     }
 
@@ -324,7 +350,7 @@ impl Drawing<'_> {
             }
             let state = self.g(g);
             if std::mem::take(&mut state.regions_declared) {
-                let regions = state.regions.clone();
+                let regions = state.regions.open.clone();
                 let track = self.regions_track(g);
                 let who = [(Arg::G, Value::Number(g))];
                 for name in regions {
@@ -333,8 +359,9 @@ impl Drawing<'_> {
             }
         }
         for (tid, thread) in std::mem::take(&mut self.model.threads) {
-            for name in thread.regions {
-                self.thread(tid).regions.push(name);
+            self.thread(tid).regions.holes = thread.regions.holes;
+            for name in thread.regions.open {
+                self.thread(tid).regions.open.push(name);
                 self.begin(Track::Thread(tid), Name::Often(name), Cat::Region, &[]);
             }
         }
@@ -401,9 +428,7 @@ impl Drawing<'_> {
             self.finish(g);
         }
         for (tid, thread) in std::mem::take(&mut self.model.threads) {
-            for _ in thread.regions {
-                self.sink.end(self.at, Track::Thread(tid), &[]);
-            }
+            self.close_slices(Track::Thread(tid), thread.regions.open.len());
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::g::G;
 use crate::m::{M, current};
 use crate::p::P;
 use std::ptr;
+use std::time::Duration;
 
 /// The P that `m` holds.
 ///
@@ -95,6 +96,9 @@ static OUTSIDE: Mutex<Outside> = Mutex::new(Outside {
 /// one event for each wake-up or spawn, of some microseconds.
 const OUTSIDE_CAPACITY: usize = 1 << 16;
 
+/// The collector is woken each time so many of them have come.
+const OUTSIDE_WAKE_EVERY: usize = OUTSIDE_CAPACITY / 8;
+
 /// The right to record one event of a thread that has no ring, at a time of the holder's choice: as long as
 /// it lives, the collector takes nothing for complete that is younger than its beginning.
 pub(crate) struct Pending {
@@ -139,6 +143,21 @@ impl Pending {
         outside
             .events
             .push(unsafe { Event::new(raw, rt, NO_M, tid) });
+        if outside.events.len().is_multiple_of(OUTSIDE_WAKE_EVERY) {
+            session::wake();
+        }
+    }
+}
+
+/// Waits until the collector has made room for half of [`OUTSIDE_CAPACITY`], for who has much to say at
+/// once and holds no lock. Not for ever: the collector may have ended, if its thread panicked.
+pub(super) fn wait_for_room() {
+    for _ in 0..1000 {
+        if OUTSIDE.lock().events.len() <= OUTSIDE_CAPACITY / 2 {
+            return;
+        }
+        session::wake();
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

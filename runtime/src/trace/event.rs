@@ -217,7 +217,7 @@ impl Raw {
         }
     }
 
-    fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         Kind::ALL[(self.head & 0xff) as usize]
     }
 

@@ -21,6 +21,8 @@ use std::time::Duration;
 struct Chunk {
     events: Arc<Vec<Event>>,
     bytes: usize,
+    /// The goroutines that there were after it, in order, if it was looked.
+    alive: Option<Arc<Vec<u64>>>,
 }
 
 pub(crate) struct Flight {
@@ -43,12 +45,20 @@ impl Flight {
         }
     }
 
-    /// Adds the events of a turn that ended `now`, and forgets what is too old, or too much.
-    pub(crate) fn remember(&mut self, events: Arc<Vec<Event>>, now: u64) {
+    /// Adds the events of a turn that ended `now`, and, if it was looked, which goroutines there were then; and
+    /// forgets what is too old, or too much.
+    pub(crate) fn remember(&mut self, events: Arc<Vec<Event>>, alive: Option<Vec<u64>>, now: u64) {
         if !events.is_empty() {
+            if alive.is_some() {
+                self.keep_one_look();
+            }
             let bytes = events.iter().map(Event::size).sum();
             self.bytes += bytes;
-            self.chunks.push_back(Chunk { events, bytes });
+            self.chunks.push_back(Chunk {
+                events,
+                bytes,
+                alive: alive.map(Arc::new),
+            });
         }
         let oldest = now.saturating_sub(self.keep);
         while let Some(first) = self.chunks.front() {
@@ -60,11 +70,30 @@ impl Flight {
                 break;
             };
             self.bytes -= chunk.bytes;
-            let mut nothing = Nothing(Vec::new());
-            for e in chunk.events.iter() {
-                Drawing::new(&mut self.before, &mut nothing, e.at).event(e);
-            }
+            self.tell_before(&chunk);
         }
+    }
+
+    /// What was known before the first chunk is what was known after this one.
+    fn tell_before(&mut self, chunk: &Chunk) {
+        let mut nothing = Nothing(Vec::new());
+        let mut last = 0;
+        for e in chunk.events.iter() {
+            Drawing::new(&mut self.before, &mut nothing, e.at).event(e);
+            if e.kind == Kind::RuntimeEnd {
+                self.before.runtimes.remove(&e.rt);
+            }
+            last = e.at;
+        }
+        if let Some(alive) = &chunk.alive {
+            Drawing::new(&mut self.before, &mut nothing, last).only(alive);
+        }
+    }
+
+    /// Forgets all looks but the oldest, which will soon be of use: each is 8 bytes a goroutine.
+    fn keep_one_look(&mut self) {
+        let looks = self.chunks.iter_mut().filter(|c| c.alive.is_some());
+        looks.skip(1).for_each(|c| c.alive = None);
     }
 
     /// What is remembered `now`, and what is known to be missing at the end of it.
@@ -72,6 +101,7 @@ impl Flight {
         let holes = Chunk {
             events: Arc::new(holes.to_vec()),
             bytes: 0,
+            alive: None,
         };
         Snapshot {
             before: self.before.clone(),
@@ -110,6 +140,9 @@ impl Snapshot {
         stream.begin_with(first.map_or(self.now, |e| e.at), self.before);
         for chunk in &self.chunks {
             stream.write(&chunk.events);
+            if let (Some(alive), Some(last)) = (&chunk.alive, chunk.events.last()) {
+                stream.only(alive, last.at);
+            }
         }
         stream.finish(self.now)
     }

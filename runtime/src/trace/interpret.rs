@@ -218,22 +218,29 @@ impl Drawing<'_> {
             0 => &[],
             _ => &who[..],
         };
+        let holes = self.model.holes;
         let regions = match track {
             Track::Thread(tid) => &mut self.thread(tid).regions,
             _ => &mut self.g(e.g).regions,
         };
+        // Its words may have been among those that are missing: which regions are open is not known.
+        let closed = match std::mem::replace(&mut regions.holes, holes) == holes {
+            true => 0,
+            false => std::mem::take(&mut regions.open).len(),
+        };
         match e.kind {
             Kind::RegionBegin => {
                 let name = e.static_text();
-                regions.push(name);
+                regions.open.push(name);
+                self.close_slices(track, closed);
                 self.begin(track, Name::Often(name), Cat::Region, who);
             }
             Kind::RegionEnd => {
-                if regions.pop().is_some() {
-                    self.sink.end(self.at, track, &[]);
-                }
+                let closes = regions.open.pop().is_some();
+                self.close_slices(track, closed + usize::from(closes));
             }
             _ => {
+                self.close_slices(track, closed);
                 let Some(Text::Log(category, message)) = e.text.as_deref() else {
                     return;
                 };
@@ -276,6 +283,7 @@ impl Drawing<'_> {
     /// Events are missing of this M: what it and its P do is not known.
     fn lost(&mut self, e: &Event) {
         self.model.lost += e.small;
+        self.model.holes += 1;
         let args = [
             (Arg::Count, Value::Number(e.small)),
             (Arg::Since, Value::Time(e.arg)),

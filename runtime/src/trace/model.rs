@@ -91,15 +91,23 @@ pub(super) struct Goroutine {
     pub(super) open: GOpen,
     /// The arrow that leads to its next start.
     pub(super) flow: Option<(u64, FlowKind)>,
-    /// Open regions.
-    pub(super) regions: Vec<&'static str>,
+    pub(super) regions: Regions,
     pub(super) regions_declared: bool,
+}
+
+/// Open regions of a goroutine or a thread.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Regions {
+    /// The innermost is the last.
+    pub(super) open: Vec<&'static str>,
+    /// How many holes there were in the trace when it was last heard of.
+    pub(super) holes: u64,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Thread {
     pub(super) declared: bool,
-    pub(super) regions: Vec<&'static str>,
+    pub(super) regions: Regions,
 }
 
 /// What an arrow stands for.
@@ -120,6 +128,8 @@ pub(crate) struct Model {
     pub(super) flows: u64,
     pub(crate) events: u64,
     pub(crate) lost: u64,
+    /// How often events were missing.
+    pub(super) holes: u64,
 }
 
 impl Goroutine {

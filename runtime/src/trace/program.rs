@@ -1,6 +1,6 @@
 //! `RUNTIME_DEBUG=trace=FILE`: a trace of the whole program, which need not know of it.
 //!
-//! It begins with the first runtime and ends with the last, or when the process exits
+//! It begins before the first runtime and ends after the last, or when the process exits
 //! (`std::process::exit`, or the end of `main`) with runtimes that are still up. A process that aborts, or is
 //! killed, leaves what was written until the collector's last turn, at most some 20 ms before.
 
@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 struct Program {
+    /// Runtimes that are up, start or end, and are to be traced.
+    users: u32,
     /// A trace is being written.
     on: bool,
     /// How many have been.
@@ -20,6 +22,7 @@ struct Program {
 }
 
 static PROGRAM: Mutex<Program> = Mutex::new(Program {
+    users: 0,
     on: false,
     files: 0,
 });
@@ -37,45 +40,64 @@ fn numbered(path: &Path, n: u32) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Begins the trace of the program, unless there is one already. Before a runtime starts.
-pub(crate) fn start(path: &Path) -> Result<(), String> {
+/// As long as a runtime has one, the program is traced.
+#[derive(Debug)]
+pub(crate) struct User(());
+
+/// A runtime starts that is to be traced; begins the trace of the program, unless there is one already.
+pub(crate) fn start(path: &Path) -> Result<User, String> {
     let mut program = PROGRAM.lock();
-    if program.on {
-        return Ok(());
+    if program.users == 0 {
+        program.begin(path)?;
     }
-    let path = numbered(path, program.files + 1);
-    let file = File::create(&path)
-        .map_err(|e| format!("the trace cannot be written to {}: {e}", path.display()))?;
-    let format = match path.extension().is_some_and(|e| e == "json") {
-        true => Format::Chrome,
-        false => Format::Perfetto,
-    };
-    let consumer = Consumer::Trace(Stream::new(format, Box::new(file)));
-    session::attach(Some(Owner::Environment), consumer).map_err(|e| e.to_string())?;
-    program.on = true;
-    program.files += 1;
-    static ONCE: Once = Once::new();
-    // SAFETY: a function of this program's, which does not unwind.
-    ONCE.call_once(|| unsafe {
-        libc::atexit(at_exit);
-    });
-    Ok(())
+    program.users += 1;
+    Ok(User(()))
 }
 
-/// The last runtime has ended.
-pub(super) fn last_runtime_ended() {
-    let mut program = PROGRAM.lock();
-    if !std::mem::replace(&mut program.on, false) {
-        return;
+impl Drop for User {
+    fn drop(&mut self) {
+        let mut program = PROGRAM.lock();
+        program.users -= 1;
+        if program.users == 0 {
+            program.end();
+        }
     }
-    match session::detach(What::Trace, Some(Owner::Environment)) {
-        Ok(summary) if summary.lost > 0 => eprintln!(
-            "weft: the trace lacks {} of {} events, which came too quickly",
-            summary.lost,
-            summary.lost + summary.events
-        ),
-        Ok(_) => {}
-        Err(e) => eprintln!("weft: RUNTIME_DEBUG=trace: {e}"),
+}
+
+impl Program {
+    fn begin(&mut self, path: &Path) -> Result<(), String> {
+        let path = numbered(path, self.files + 1);
+        let file = File::create(&path)
+            .map_err(|e| format!("the trace cannot be written to {}: {e}", path.display()))?;
+        let format = match path.extension().is_some_and(|e| e == "json") {
+            true => Format::Chrome,
+            false => Format::Perfetto,
+        };
+        let consumer = Consumer::Trace(Stream::new(format, Box::new(file)));
+        session::attach(Some(Owner::Environment), consumer).map_err(|e| e.to_string())?;
+        self.on = true;
+        self.files += 1;
+        static ONCE: Once = Once::new();
+        // SAFETY: a function of this program's, which does not unwind.
+        ONCE.call_once(|| unsafe {
+            libc::atexit(at_exit);
+        });
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        if !std::mem::replace(&mut self.on, false) {
+            return;
+        }
+        match session::detach(What::Trace, Some(Owner::Environment)) {
+            Ok(summary) if summary.lost > 0 => eprintln!(
+                "weft: the trace lacks {} of {} events, which came too quickly",
+                summary.lost,
+                summary.lost + summary.events
+            ),
+            Ok(_) => {}
+            Err(e) => eprintln!("weft: RUNTIME_DEBUG=trace: {e}"),
+        }
     }
 }
 

@@ -20,18 +20,20 @@
 //! ever has to be put in before what was written.
 //!
 //! A full ring costs the owner one look at `tail`: the event is counted, and not recorded. When
-//! there is room again, an event is put in first that says how many are missing.
+//! there is room again, an event is put in first that says how many are missing, and since when. The collector may
+//! read that event turns later, when what came meanwhile from other threads is written, with the hole open; so it
+//! looks in each turn whether events are missing, *after (3) and before (4)*. A hole that it did not see began
+//! after T, as in case 2; what it knows of one that it saw it keeps until that event comes.
 
 use super::clock;
 use super::event::{Kind, Raw};
 use crate::atomics::atomic::{AtomicBool, AtomicU32, AtomicU64};
-use crate::atomics::{Ordering, light_fence};
-use std::cell::{Cell, UnsafeCell};
-use std::mem::MaybeUninit;
+use crate::atomics::{Ordering, Slot, light_fence};
+use std::cell::Cell;
 
 /// Events of a ring: half a mebibyte, 3 ms of a P that does nothing but switch goroutines. (Twice as many
 /// push the goroutines' own data out of the second-level cache.)
-pub(crate) const CAPACITY: usize = 1 << 14;
+pub(crate) const CAPACITY: usize = if cfg!(loom) { 2 } else { 1 << 14 };
 
 /// The collector is woken each time so many events have come: often enough to find room for as many again,
 /// and seldom enough that the system call (1 µs) is nothing.
@@ -46,9 +48,9 @@ struct Own {
     session: AtomicU32,
     /// `tail` as the owner last saw it.
     tail_seen: Cell<u64>,
-    /// Events that found no room since the last [`Kind::Lost`], and when the first of them came.
-    lost: AtomicU64,
+    /// When the first event since the last [`Kind::Lost`] came that found no room; 0: none did. And how many did.
     lost_since: AtomicU64,
+    lost: AtomicU64,
 }
 
 /// What the collector writes.
@@ -56,15 +58,24 @@ struct Own {
 struct Taken {
     /// Events that have been taken.
     tail: AtomicU64,
-    /// Since when events are missing at the end of the last turn, in ns; 0: none are. (Ticks of an earlier turn
-    /// cannot be told in ns any more.)
-    missing_since: AtomicU64,
+    /// The hole that was open at the end of the last turn.
+    hole: Cell<Option<Hole>>,
+}
+
+/// Events that are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hole {
+    /// Since when, in ticks, by which it is known again; and in ns, since ticks of an earlier turn cannot be told
+    /// in ns any more.
+    ticks: u64,
+    pub(crate) since: u64,
+    pub(crate) count: u64,
 }
 
 pub(crate) struct Ring {
     own: Own,
     taken: Taken,
-    slots: Box<[UnsafeCell<MaybeUninit<Raw>>]>,
+    slots: Box<[Slot<Raw>]>,
     /// Whose it is.
     pub(crate) rt: u32,
     pub(crate) m: u32,
@@ -91,21 +102,19 @@ pub(crate) enum Put {
 
 impl Ring {
     pub(crate) fn new(rt: u32, m: u32) -> Ring {
-        // SAFETY: an `UnsafeCell<MaybeUninit<_>>` may be uninitialised. (So no page is touched here.)
-        let slots = unsafe { Box::new_uninit_slice(CAPACITY).assume_init() };
         Ring {
             own: Own {
                 state: AtomicU64::new(0),
                 session: AtomicU32::new(0),
                 tail_seen: Cell::new(0),
-                lost: AtomicU64::new(0),
                 lost_since: AtomicU64::new(0),
+                lost: AtomicU64::new(0),
             },
             taken: Taken {
                 tail: AtomicU64::new(0),
-                missing_since: AtomicU64::new(0),
+                hole: Cell::new(None),
             },
-            slots,
+            slots: Slot::row(CAPACITY),
             rt,
             m,
             retired: AtomicBool::new(false),
@@ -117,10 +126,7 @@ impl Ring {
     #[inline(always)]
     unsafe fn write(&self, at: u64, raw: Raw) {
         // SAFETY: the index is below the capacity; the caller's promise.
-        unsafe {
-            let slot = self.slots.get_unchecked(at as usize % CAPACITY).get();
-            (*slot).write(raw);
-        }
+        unsafe { self.slots.get_unchecked(at as usize % CAPACITY).write(raw) };
     }
 
     /// Records an event. `settled`: the clock is read after all that was done before ([`clock::settle`]).
@@ -141,28 +147,28 @@ impl Ring {
     ) -> Put {
         // Relaxed: the owner's own.
         let state = self.own.state.load(Ordering::Relaxed);
-        // Relaxed and a light fence: pairs with the collector's heavy fence.
-        self.own.state.store(state | 1, Ordering::Relaxed);
+        // Release, as all stores of `state`: whichever the collector's Acquire in `take` reads, it sees the events
+        // below. The light fence pairs with the collector's heavy fence.
+        self.own.state.store(state | 1, Ordering::Release);
         light_fence();
         // Relaxed: the owner's own.
         if self.own.session.load(Ordering::Relaxed) != session {
-            self.own.state.store(state, Ordering::Relaxed);
+            self.own.state.store(state, Ordering::Release);
             return Put::Unregistered;
         }
         let head = state / 2;
         if head - self.own.tail_seen.get() >= CAPACITY as u64 - 1
-            || self.own.lost.load(Ordering::Relaxed) != 0
+            || self.own.lost_since.load(Ordering::Relaxed) != 0
         {
             // SAFETY: the caller is the owner.
             if !unsafe { self.make_room(head) } {
-                self.own.state.store(state, Ordering::Relaxed);
+                self.own.state.store(state, Ordering::Release);
                 return Put::Full;
             }
             let state = self.own.state.load(Ordering::Relaxed);
             let at = clock::ticks();
             // SAFETY: there is room for it.
             unsafe { self.write(state / 2, Raw::new(at, kind, p, small, g, arg)) };
-            // Release: as below.
             self.own.state.store((state | 1) + 1, Ordering::Release);
             return Put::Done;
         }
@@ -172,7 +178,6 @@ impl Ring {
         let at = clock::ticks();
         // SAFETY: there is room for it.
         unsafe { self.write(head, Raw::new(at, kind, p, small, g, arg)) };
-        // Release: pairs with the Acquire in `take`.
         self.own.state.store(state + 2, Ordering::Release);
         match (head + 1).is_multiple_of(WAKE_EVERY) {
             true => Put::Wake,
@@ -191,23 +196,27 @@ impl Ring {
         // Acquire: pairs with the Release in `take`, after which these slots are ours.
         let tail = self.taken.tail.load(Ordering::Acquire);
         self.own.tail_seen.set(tail);
+        let since = self.own.lost_since.load(Ordering::Relaxed);
         let lost = self.own.lost.load(Ordering::Relaxed);
         // Half of it, if some are missing: else it is full again at once, and holes are everywhere.
-        let used = match lost {
+        let used = match since {
             0 => CAPACITY as u64 - 1,
             _ => CAPACITY as u64 / 2,
         };
         if head - tail >= used {
-            if lost == 0 {
-                self.own.lost_since.store(clock::ticks(), Ordering::Relaxed);
+            match since {
+                0 => {
+                    self.own.lost.store(1, Ordering::Relaxed);
+                    // Release: pairs with the Acquire in `lost`: who sees since when sees how many.
+                    let now = clock::ticks();
+                    self.own.lost_since.store(now, Ordering::Release);
+                }
+                _ => self.own.lost.store(lost + 1, Ordering::Relaxed),
             }
-            // Release: pairs with the Acquire in `lost`: who sees that there are some sees since when.
-            self.own.lost.store(lost + 1, Ordering::Release);
             return false;
         }
-        if lost > 0 {
-            self.own.lost.store(0, Ordering::Relaxed);
-            let since = self.own.lost_since.load(Ordering::Relaxed);
+        if since != 0 {
+            self.own.lost_since.store(0, Ordering::Relaxed);
             let raw = Raw::new(
                 clock::ticks(),
                 Kind::Lost,
@@ -218,57 +227,86 @@ impl Ring {
             );
             // SAFETY: there is room for it.
             unsafe { self.write(head, raw) };
-            // Release: as in `put`. Still odd: the owner is at it.
+            // Still odd: the owner is at it.
             self.own.state.store((head + 1) * 2 + 1, Ordering::Release);
         }
         true
     }
 
+    /// One turn of the collector's, after the heavy fence: takes what was published, and says what is missing at
+    /// its end. `ns` tells in nanoseconds what ticks of this turn are, and the argument of each [`Kind::Lost`] is
+    /// told in them.
+    ///
+    /// # Safety
+    /// The caller is the collector with which the ring is registered.
+    pub(crate) unsafe fn turn(
+        &self,
+        ns: impl Fn(u64) -> u64,
+        mut each: impl FnMut(Raw),
+    ) -> Option<Hole> {
+        self.wait_for_owner();
+        let mut open = self.lost();
+        let known = &self.taken.hole;
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.take(|mut raw| {
+                if raw.kind() == Kind::Lost {
+                    let at = raw.arg;
+                    let same = known.get().filter(|hole| hole.ticks == at);
+                    raw.arg = same.map_or_else(|| ns(at), |hole| hole.since);
+                    known.set(None);
+                    open = open.filter(|(_, ticks)| *ticks != at);
+                }
+                each(raw);
+            });
+        }
+        if let Some((count, ticks)) = open {
+            let same = known.get().filter(|hole| hole.ticks == ticks);
+            let since = same.map_or_else(|| ns(ticks), |hole| hole.since);
+            known.set(Some(Hole {
+                ticks,
+                since,
+                count,
+            }));
+        }
+        known.get()
+    }
+
     /// Waits until the owner is not in the middle of an event. It is never for long: the owner waits for
     /// nobody meanwhile, but it may have lost its CPU.
     fn wait_for_owner(&self) {
-        // Relaxed: `take` reads it again.
-        while self.own.state.load(Ordering::Relaxed) & 1 == 1 {
+        // Acquire: pairs with the Release stores in `put`; `lost`, too, shall be seen.
+        while self.own.state.load(Ordering::Acquire) & 1 == 1 {
+            #[cfg(loom)]
+            loom::thread::yield_now();
+            #[cfg(not(loom))]
             std::thread::yield_now();
         }
     }
 
-    /// Takes all events that the owner has published. To be called after the heavy fence.
+    /// Takes all events that the owner has published.
     ///
     /// # Safety
-    /// The caller is the collector with which the ring is registered.
-    pub(crate) unsafe fn take(&self, mut each: impl FnMut(Raw)) {
-        self.wait_for_owner();
-        // Acquire: pairs with the Release in `put`.
+    /// The caller is the collector with which the ring is registered, or there is none.
+    unsafe fn take(&self, mut each: impl FnMut(Raw)) {
+        // Acquire: pairs with the Release stores in `put` and `make_room`. It may be odd again by now: what is below
+        // is published all the same.
         let head = self.own.state.load(Ordering::Acquire) / 2;
         // Relaxed: the collector's own.
         let tail = self.taken.tail.load(Ordering::Relaxed);
         for at in tail..head {
             // SAFETY: published, and not given back.
-            each(unsafe { (*self.slots[at as usize % CAPACITY].get()).assume_init_read() });
+            each(unsafe { self.slots[at as usize % CAPACITY].read() });
         }
         // Release: pairs with the Acquire in `make_room`.
         self.taken.tail.store(head, Ordering::Release);
     }
 
-    /// Events that are missing now, and since when, in ticks.
-    pub(crate) fn lost(&self) -> (u64, u64) {
+    /// How many events are missing now, as far as can be told while the owner goes on, and since when, in ticks.
+    fn lost(&self) -> Option<(u64, u64)> {
         // Acquire: pairs with the Release in `make_room`.
-        let lost = self.own.lost.load(Ordering::Acquire);
-        (lost, self.own.lost_since.load(Ordering::Relaxed))
-    }
-
-    /// Since when events are missing, if some were at the end of the last turn. For the collector.
-    pub(crate) fn take_missing_since(&self) -> Option<u64> {
-        // Relaxed: the collector's own.
-        let since = self.taken.missing_since.load(Ordering::Relaxed);
-        self.taken.missing_since.store(0, Ordering::Relaxed);
-        (since != 0).then_some(since)
-    }
-
-    /// Remembers since when events are missing. For the collector.
-    pub(crate) fn set_missing_since(&self, since: u64) {
-        self.taken.missing_since.store(since, Ordering::Relaxed);
+        let since = self.own.lost_since.load(Ordering::Acquire);
+        (since != 0).then(|| (self.own.lost.load(Ordering::Relaxed), since))
     }
 
     /// Belongs to `session` from now on: what came late in the last one is thrown away.
@@ -282,8 +320,8 @@ impl Ring {
         self.own
             .tail_seen
             .set(self.taken.tail.load(Ordering::Relaxed));
-        self.own.lost.store(0, Ordering::Relaxed);
-        self.taken.missing_since.store(0, Ordering::Relaxed);
+        self.own.lost_since.store(0, Ordering::Relaxed);
+        self.taken.hole.set(None);
         self.own.session.store(session, Ordering::Relaxed);
     }
 }

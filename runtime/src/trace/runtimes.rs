@@ -1,12 +1,12 @@
 //! The runtimes that are up, as a trace knows them: what they are called, and what is found of them when the
 //! recording begins.
 
-use super::emit;
+use super::emit::{self, found};
 use super::event::{Kind, NO_P, Text, boxed, low};
-use super::program;
+use super::program::User;
 use crate::atomics::{Mutex, Ordering, tracing};
-use crate::g::registry;
 use crate::g::status::Status;
+use crate::g::{G, registry};
 use crate::p::P;
 use std::ptr;
 
@@ -16,6 +16,8 @@ struct Runtime {
     sched: *const (),
     name: String,
     ps: *const [P],
+    /// The program is traced because of it.
+    _user: Option<User>,
 }
 
 struct Table {
@@ -32,11 +34,8 @@ static TABLE: Mutex<Table> = Mutex::new(Table {
     up: Vec::new(),
 });
 
-/// Records an event of no M of the caller's: runtime, kind, P, small argument, goroutine, argument.
-pub(super) type Found = fn(u32, Kind, u16, u64, u64, u64);
-
 /// A runtime starts. Its number in traces.
-pub(crate) fn starts(sched: *const (), name: &str, ps: &[P]) -> u32 {
+pub(crate) fn starts(sched: *const (), name: &str, ps: &[P], user: Option<User>) -> u32 {
     let mut table = TABLE.lock();
     table.last += 1;
     let number = table.last;
@@ -45,6 +44,7 @@ pub(crate) fn starts(sched: *const (), name: &str, ps: &[P]) -> u32 {
         sched,
         name: name.to_owned(),
         ps,
+        _user: user,
     });
     if tracing() {
         let text = Text::Runtime(number, name.to_owned(), ps.len() as u32);
@@ -56,58 +56,84 @@ pub(crate) fn starts(sched: *const (), name: &str, ps: &[P]) -> u32 {
 /// A runtime has ended, or is about to be freed. To be called at least once, and harmless after that.
 pub(crate) fn ended(number: u32) {
     let mut table = TABLE.lock();
-    let before = table.up.len();
-    table.up.retain(|r| r.number != number);
-    if table.up.len() == before {
+    let Some(at) = table.up.iter().position(|r| r.number == number) else {
         return;
-    }
+    };
+    let ended = table.up.remove(at);
     if tracing() {
         emit::found(number, Kind::RuntimeEnd, NO_P, 0, 0, u64::from(number));
     }
-    let last = table.up.is_empty();
     drop(table);
-    if last {
-        program::last_runtime_ended();
-    }
+    drop(ended); // maybe, the trace of the program ends
 }
 
-/// The number of a runtime; 0 if it has none any more.
-pub(super) fn number_of(sched: *const ()) -> u32 {
-    let table = TABLE.lock();
-    let it = table.up.iter().find(|r| ptr::eq(r.sched, sched));
-    it.map_or(0, |r| r.number)
-}
-
-/// Records what there is when the recording begins: the runtimes, which Ps are idle and what runs on the
-/// others, and all goroutines with their names. They go on meanwhile, so it is true of each at some moment,
-/// and what they do then is recorded as well.
-pub(super) fn find_all(found: Found) {
-    let table = TABLE.lock();
-    for r in &table.up {
+/// Records what there is when the recording begins: the runtimes, all goroutines with their names, which Ps are
+/// idle, and what runs on the others. They go on meanwhile, so it is true of each at some moment, and what they
+/// do then is recorded as well.
+pub(super) fn find_all() {
+    for r in &TABLE.lock().up {
         // SAFETY: in the table, and so not freed.
-        let ps = unsafe { &*r.ps };
-        let text = Text::Runtime(r.number, r.name.clone(), ps.len() as u32);
+        let procs = unsafe { &*r.ps }.len() as u32;
+        let text = Text::Runtime(r.number, r.name.clone(), procs);
         found(r.number, Kind::RuntimeStart, NO_P, 0, 0, boxed(text));
-        registry::for_each(r.sched, |g| {
-            let id = g.id().as_u64();
-            if g.status.get() == Status::Dead {
-                return;
-            }
-            // SAFETY: a location of the program's, always.
-            let site = unsafe { ptr::from_ref(g.site()) } as u64;
-            found(r.number, Kind::Exists, NO_P, low(g.parent()), id, site);
-            let (name, _) = g.tag.copy();
-            if let Some(name) = name
-                && g.id().as_u64() == id
+    }
+    registry::walk(|chunk| {
+        emit::wait_for_room();
+        let table = TABLE.lock();
+        for g in chunk {
+            // Relaxed: compared with those that are up, under their lock.
+            let sched = g.sched.load(Ordering::Relaxed);
+            if exists(g.status.get())
+                && let Some(r) = table.up.iter().find(|r| ptr::eq(r.sched, sched))
             {
-                let name = boxed(Text::Name(name.into()));
-                found(r.number, Kind::Name, NO_P, r.number.into(), id, name);
+                find_g(r.number, g);
             }
-        });
-        for p in ps {
+        }
+    });
+    emit::wait_for_room();
+    for r in &TABLE.lock().up {
+        // SAFETY: in the table, and so not freed.
+        for p in unsafe { &*r.ps } {
             find_p(r.number, p);
         }
     }
+}
+
+fn exists(status: Status) -> bool {
+    !matches!(status, Status::Idle | Status::Dead)
+}
+
+/// Records that there is a goroutine, and what it is called.
+fn find_g(number: u32, g: &G) {
+    let id = g.id().as_u64();
+    // SAFETY: a location of the program's, always.
+    let site = unsafe { ptr::from_ref(g.site()) } as u64;
+    found(number, Kind::Exists, NO_P, low(g.parent()), id, site);
+    let (name, _) = g.tag.copy();
+    if let Some(name) = name
+        && g.id().as_u64() == id
+    {
+        let name = boxed(Text::Name(name.into()));
+        found(number, Kind::Name, NO_P, number.into(), id, name);
+    }
+}
+
+/// The goroutines that there are, of all runtimes, in order: every one that was made before, and is not among
+/// them, has ended.
+pub(super) fn alive() -> Vec<u64> {
+    let mut ids = Vec::new();
+    registry::walk(|chunk| {
+        for g in chunk {
+            // The number first: if the G is another goroutine's by then, one that has ended is taken for alive,
+            // and never one that is alive for ended.
+            let id = g.id().as_u64();
+            if exists(g.status.get()) {
+                ids.push(id);
+            }
+        }
+    });
+    ids.sort_unstable();
+    ids
 }
 
 /// What a P does: whether it is idle, which pick it is at, and the goroutine that runs there, and on which M.

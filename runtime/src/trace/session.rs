@@ -14,9 +14,9 @@
 use super::collector::{Collector, Command, Consumer, What};
 use super::error::{Summary, TraceError};
 use super::ring::Ring;
-use super::{clock, emit, runtimes};
+use super::{clock, runtimes};
 use crate::atomics::atomic::AtomicU32;
-use crate::atomics::{Mutex, Ordering, init_fences, set_tracing};
+use crate::atomics::{Mutex, Ordering, heavy_fence, init_fences, set_tracing};
 use crate::m::M;
 use crate::m::note::Note;
 use std::sync::Arc;
@@ -74,14 +74,13 @@ pub(super) fn i_collect() {
 /// # Safety
 /// The caller is the M's thread.
 pub(crate) unsafe fn register(m: &M) -> Option<&Ring> {
-    let rt = runtimes::number_of(m.sched);
     let mut rings = RINGS.lock();
     if rings.session == 0 {
         return None;
     }
     if m.ring.get().is_null() {
         m.ring
-            .set(Arc::into_raw(Arc::new(Ring::new(rt, m.id))).cast());
+            .set(Arc::into_raw(Arc::new(Ring::new(m.trace_id, m.id))).cast());
     }
     let ring = m.ring.get().cast::<Ring>();
     // SAFETY: made by `Arc::into_raw`, above, and given up by the M's thread alone.
@@ -107,12 +106,16 @@ pub(crate) fn thread_ends(m: &M) {
     ring.retired.store(true, Ordering::Release);
 }
 
-/// The rings that are registered now. Those whose threads have ended are given for the last time.
-pub(super) fn rings() -> Vec<Arc<Ring>> {
+/// The rings that are registered now, each with whether it is given for the last time, as its thread has ended.
+pub(super) fn rings() -> Vec<(Arc<Ring>, bool)> {
     let mut rings = RINGS.lock();
-    let all = rings.rings.clone();
-    // Acquire: pairs with the Release in `thread_ends`. What is forgotten here is in `all`, to be read.
-    rings.rings.retain(|r| !r.retired.load(Ordering::Acquire));
+    let mut all = Vec::with_capacity(rings.rings.len());
+    rings.rings.retain(|r| {
+        // Acquire: pairs with the Release in `thread_ends`.
+        let last = r.retired.load(Ordering::Acquire);
+        all.push((r.clone(), last));
+        !last
+    });
     all
 }
 
@@ -177,11 +180,37 @@ pub(crate) fn attach(owner: Option<Owner>, consumer: Consumer) -> Result<(), Tra
         Some(_) => r.trace = owner,
         None => r.flight = true,
     }
-    r.ask(|answer| Command::Attach(Box::new(consumer), answer));
+    if r.ask(|answer| Command::Attach(Box::new(consumer), answer))
+        .is_none()
+    {
+        // It has ended: what it had is lost, whoever it was for; they hear of it when they end theirs.
+        match owner {
+            Some(_) => r.trace = None,
+            None => r.flight = false,
+        }
+        if r.trace.is_none() && !r.flight {
+            end(&mut running);
+        }
+        return Err(TraceError::Collector);
+    }
     set_tracing(true);
-    // After it, so that nobody is missed who comes meanwhile: what is found twice does no harm.
-    runtimes::find_all(emit::found);
+    // Pairs with the light fences before the questions in `sched/spawn.rs`: a goroutine that says nothing of its
+    // beginning is seen in its G by what comes now.
+    heavy_fence();
+    // What is found and said as well does no harm.
+    runtimes::find_all();
     Ok(())
+}
+
+/// Ends the session: nothing is recorded any more, and nobody wants what was.
+fn end(running: &mut Option<Running>) {
+    let Some(r) = running.take() else { return };
+    drop(r.commands);
+    wake();
+    let _ = r.collector.join();
+    let mut rings = RINGS.lock();
+    rings.session = 0;
+    rings.rings = Vec::new();
 }
 
 /// One wants no more events, of those who are there as `what`.
@@ -226,15 +255,7 @@ fn detach_from(
     }
     let summary = r.ask(|answer| Command::Detach(what, last, answer));
     if last {
-        let Some(r) = running.take() else {
-            unreachable!("it was there above");
-        };
-        drop(r.commands);
-        wake();
-        let _ = r.collector.join();
-        let mut rings = RINGS.lock();
-        rings.session = 0;
-        rings.rings = Vec::new();
+        end(running);
     }
     summary.unwrap_or(Err(TraceError::Collector))
 }

@@ -84,6 +84,14 @@ impl<'w> Stream<'w> {
         self.send();
     }
 
+    /// At this time there are no goroutines but these.
+    pub(crate) fn only(&mut self, alive: &[u64], at: u64) {
+        if !self.failed() {
+            Drawing::new(&mut self.model, &mut *self.sink, at).only(alive);
+            self.send();
+        }
+    }
+
     /// Writes what there is. The writer is the user's: whatever it does, it ends here.
     fn send(&mut self) {
         let bytes = self.sink.bytes();

@@ -219,7 +219,7 @@ fn states(trace: &Trace) -> Counts {
                     "trace end" | "runtime ends" => State::Unknown,
                     // It was found running just when it stopped, as the trace began.
                     "unseen" if !spawned.contains(&g) || !holes.0.is_empty() => State::Unknown,
-                    other => panic!("{other}: {e:?}"),
+                    other => panic!("{other}: {e:?}; {:?}", holes.0),
                 };
                 of.insert(g, next);
             }
