@@ -147,7 +147,9 @@ mod exports {
     pub use crate::g::task::JoinError;
     pub use crate::sched::{OnDeadlock, OnPanic, StartError};
     pub use crate::stack::{DEFAULT_STACK_SIZE, MAX_STACK_SIZE, MIN_STACK_SIZE, StackGuard};
-    pub use crate::trace::dump::{Dump, DumpedFrame, DumpedGoroutine, GoroutineState, Grouped};
+    pub use crate::trace::dump::{
+        Dump, DumpedFrame, DumpedGoroutine, DumpedThread, GoroutineState, Grouped,
+    };
     pub use crate::trace::metrics::{Metrics, States, Threads, Times};
 }
 #[cfg(not(loom))]

@@ -23,6 +23,15 @@ fn parse(text: &str) -> Vec<Parsed> {
     for block in text.split("\n\n").filter(|b| !b.trim().is_empty()) {
         let mut lines = block.trim_start_matches('\n').lines();
         let head = lines.next().unwrap();
+        if let Some(thread) = head.strip_prefix("thread ") {
+            let (tid, _) = thread.split_once(' ').unwrap();
+            assert!(
+                tid.parse::<u32>().unwrap() > 0 && thread.ends_with("]:"),
+                "{block}"
+            );
+            assert!(lines.all(|line| line.starts_with("    on ")), "{block}");
+            continue;
+        }
         let rest = head
             .strip_prefix("goroutine ")
             .unwrap_or_else(|| panic!("{block}"));

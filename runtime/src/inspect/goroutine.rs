@@ -4,7 +4,7 @@ use super::memory::{read, read_word};
 use crate::atomics::Ordering;
 use crate::atomics::atomic::fence;
 use crate::fiber;
-use crate::g::parker::Waiter;
+use crate::g::parker::{Parker, Waiter};
 use crate::g::status::{Status, WaitReason};
 use crate::g::wait::{Encoding, Field, ListHead, Subject};
 use crate::g::{G, registry};
@@ -167,10 +167,10 @@ pub(crate) unsafe fn look(g: &G, with_stack: bool) -> Option<Picture> {
     (g.id().as_u64() == id && exists(g.status.get())).then_some(picture)
 }
 
-/// Whether the goroutine is parked in this very wait: then all that was copied since is right.
-pub(crate) fn still_parked(g: &G, waiter: Waiter) -> bool {
+/// Whether somebody, a goroutine or a thread, is parked in this very wait: then all that was copied since is right.
+pub(crate) fn still_parked(parker: &Parker, waiter: Waiter) -> bool {
     fence(Ordering::Acquire); // the copies come before
-    g.parker.armed() == Some(waiter)
+    parker.armed() == Some(waiter)
 }
 
 fn m_id(m: *const ()) -> Option<u32> {
@@ -197,13 +197,13 @@ fn look_parked(
         if with_stack {
             stack = copy_stack(&seen);
         }
-        if !still_parked(g, waiter) {
+        if !still_parked(&g.parker, waiter) {
             return None;
         }
         // SAFETY: it was parked while the label was copied, so this is what it has put there.
         if let Some(what) = unsafe { seen.label.what.cast::<Subject>().as_ref() } {
             look_at(
-                g,
+                &g.parker,
                 waiter,
                 wait.reason,
                 seen.label.on.addr(),
@@ -212,7 +212,7 @@ fn look_parked(
             )?;
         }
     }
-    still_parked(g, waiter).then_some((wait, stack))
+    still_parked(&g.parker, waiter).then_some((wait, stack))
 }
 
 fn copy_stack(seen: &fiber::Seen) -> Option<StackPicture> {
@@ -228,9 +228,9 @@ fn copy_stack(seen: &fiber::Seen) -> Option<StackPicture> {
     })
 }
 
-/// `None`: the goroutine has gone on.
-fn look_at(
-    g: &G,
+/// `None`: who waited has gone on.
+pub(super) fn look_at(
+    parker: &Parker,
     waiter: Waiter,
     reason: WaitReason,
     on: usize,
@@ -242,7 +242,7 @@ fn look_at(
         return Some(());
     };
     let mut head = [0; size_of::<ListHead>() / WORD];
-    if !read(on, &mut head) || !still_parked(g, waiter) {
+    if !read(on, &mut head) || !still_parked(parker, waiter) {
         return None;
     }
     let first = head[offset_of!(ListHead, first) / WORD];

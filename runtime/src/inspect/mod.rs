@@ -1,4 +1,4 @@
-//! Looking at goroutines from outside, while everything runs on.
+//! Looking at goroutines, and at plain threads that wait, from outside, while everything runs on.
 //!
 //! Nobody is stopped, and no lock is held that a goroutine could want, but that of names and labels for the time of
 //! a copy. A parked goroutine's stack, and
@@ -19,4 +19,5 @@ pub(crate) mod memory;
 pub(crate) mod roots;
 pub(crate) mod stop;
 pub(crate) mod symbols;
+pub(crate) mod thread;
 pub(crate) mod unwind;

@@ -4,12 +4,15 @@
 
 use super::note::Note;
 use super::xorshift;
-use crate::atomics::atomic::{AtomicBool, AtomicU32};
+use crate::atomics::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64};
 use crate::atomics::{Mutex, Ordering};
 use crate::g::locals::{self, Table};
 use crate::g::parker::{Kind, Parker, Waiter};
+use crate::g::status::WaitReason;
+use crate::g::wait::{Subject, Wait};
+use crate::timer;
 use std::cell::Cell;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::time::Instant;
 
 /// The parker of a plain thread. Lives in type-stable memory like a G: reused, never freed.
@@ -21,8 +24,65 @@ pub(crate) struct ThreadParker {
     pub(crate) note: Note,
     /// Whether its thread waits without a deadline. Written by the thread.
     asleep: AtomicBool,
+    /// What its thread waits for.
+    pub(crate) label: ThreadLabel,
     /// State of the thread's random numbers. Atomic only because parkers are shared.
     rng: AtomicU32,
+}
+
+/// What a plain thread waits for, as it says itself, for those who look from outside: as the label of a fiber.
+/// Written by the thread, between its waits.
+#[derive(Debug)]
+pub(crate) struct ThreadLabel {
+    reason: AtomicU8,
+    pub(crate) bounded: AtomicBool,
+    /// The kernel's number of the thread.
+    pub(crate) tid: AtomicU32,
+    pub(crate) on: AtomicPtr<()>,
+    /// A [`Subject`], or null.
+    what: AtomicPtr<Subject>,
+    /// Since when it has slept; 0: it does not yet.
+    pub(crate) since: AtomicU64,
+}
+
+impl ThreadLabel {
+    fn new() -> ThreadLabel {
+        ThreadLabel {
+            reason: AtomicU8::new(0),
+            bounded: AtomicBool::new(false),
+            tid: AtomicU32::new(0),
+            on: AtomicPtr::new(ptr::null_mut()),
+            what: AtomicPtr::new(ptr::null_mut()),
+            since: AtomicU64::new(0),
+        }
+    }
+
+    /// By the thread, which is about to arm its parker for this wait.
+    pub(crate) fn set(&self, wait: Wait, bounded: bool) {
+        // Release: pairs with the Acquire fence in `still_parked`: who reads a word of this wait sees that the last
+        // one is over.
+        self.reason.store(wait.reason as u8, Ordering::Release);
+        self.bounded.store(bounded, Ordering::Release);
+        self.on.store(wait.on.cast_mut(), Ordering::Release);
+        let what = wait.what.map_or(ptr::null(), ptr::from_ref);
+        self.what.store(what.cast_mut(), Ordering::Release);
+        self.since.store(0, Ordering::Release);
+        if self.tid.load(Ordering::Relaxed) == 0 {
+            // SAFETY: gettid has no preconditions.
+            let tid = unsafe { libc::gettid() } as u32;
+            self.tid.store(tid, Ordering::Release);
+        }
+    }
+
+    pub(crate) fn reason(&self) -> WaitReason {
+        // Relaxed: as all that is read here, it counts only if the thread is still in that wait.
+        WaitReason::from_u8(self.reason.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn what(&self) -> Option<&'static Subject> {
+        // SAFETY: null, or an address that `set` took from a static reference.
+        unsafe { self.what.load(Ordering::Relaxed).as_ref() }
+    }
 }
 
 /// All there are.
@@ -99,12 +159,14 @@ fn take() -> &'static ThreadParker {
     let used = FREE.lock().pop();
     if let Some(p) = used {
         p.parker.reset();
+        p.label.tid.store(0, Ordering::Relaxed);
     }
     used.unwrap_or_else(|| {
         let new = Box::leak(Box::new(ThreadParker {
             parker: Parker::new(Kind::Thread),
             note: Note::new(),
             asleep: AtomicBool::new(false),
+            label: ThreadLabel::new(),
             rng: AtomicU32::new(0),
         }));
         let seed = (&raw const *new as usize as u32).wrapping_mul(0x9E37_79B9) | 1;
@@ -150,6 +212,7 @@ impl ThreadParker {
             }
             std::hint::spin_loop();
         }
+        self.label.since.store(timer::now(), Ordering::Release);
         loop {
             let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
             if self.note.sleep(left) {
@@ -183,6 +246,11 @@ impl ThreadParker {
         // SAFETY: the first field of a ThreadParker, which is never freed.
         unsafe { parker.cast::<ThreadParker>().as_ref() }
     }
+}
+
+/// The parkers of all threads that there are, and have been. They are never freed.
+pub(crate) fn thread_parkers() -> Vec<&'static ThreadParker> {
+    ALL.lock().clone()
 }
 
 /// The waits of the plain threads that are parked without a deadline, each of another thread.

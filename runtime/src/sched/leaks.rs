@@ -42,7 +42,7 @@ impl LostGoroutine {
                 wait: g.status.reason(),
                 why: lost.why,
             };
-            (g.id().0 == lost.id && still_parked(g, lost.waiter)).then_some(found)
+            (g.id().0 == lost.id && still_parked(&g.parker, lost.waiter)).then_some(found)
         }
     }
 }

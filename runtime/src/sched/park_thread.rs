@@ -3,6 +3,7 @@
 use super::{Interrupt, Window};
 use crate::atomics::{Ordering, light_fence};
 use crate::g::parker::Token;
+use crate::g::wait::Wait;
 use crate::m::thread::thread_parker;
 use std::time::Instant;
 
@@ -11,11 +12,13 @@ use std::time::Instant;
 pub(super) fn park_thread<F: FnOnce() -> bool>(
     window: Window,
     open: bool,
+    wait: Wait,
     interrupt: Interrupt,
     deadline: Option<Instant>,
     commit: F,
 ) -> (Window, Token) {
     let me = thread_parker();
+    me.label.set(wait, deadline.is_some());
     let may_end = interrupt == Interrupt::Allowed;
     // Relaxed: published by the Release in `arm`.
     me.parker.interruptible.store(may_end, Ordering::Relaxed);

@@ -5,6 +5,7 @@ use crate::atomics::Ordering;
 use crate::g::status::Status;
 use crate::g::{G, registry};
 use crate::inspect::goroutine::{for_each, look};
+use crate::inspect::thread;
 use crate::m::{M, current};
 use crate::p::P;
 use crate::trace::dump::{Dump, Dumper};
@@ -52,6 +53,7 @@ impl Sched {
                 }
             });
         }
+        thread::for_each(|picture| dumper.add_thread(picture));
         dumper.finish()
     }
 

@@ -279,7 +279,7 @@ impl Window {
         commit: F,
     ) -> (Window, Token) {
         let Some((m, p)) = self.m_and_p() else {
-            return super::park_thread::park_thread(self, open, interrupt, deadline, commit);
+            return super::park_thread::park_thread(self, open, wait, interrupt, deadline, commit);
         };
         // SAFETY: the goroutine that runs on this M is the caller.
         let g = unsafe { &*m.curg.load(Ordering::Relaxed) };

@@ -1,7 +1,7 @@
 //! Dumps as JSON. Written here, since it is all of JSON that the runtime knows: strings, numbers, and how
 //! they are put into each other.
 
-use super::{Dump, DumpedGoroutine, GoroutineState};
+use super::{Dump, DumpedGoroutine, DumpedThread, GoroutineState};
 use crate::g::GoroutineId;
 use crate::inspect::goroutine::{ObjectPicture, Value};
 use crate::inspect::symbols::Symbol;
@@ -71,6 +71,8 @@ pub(super) fn render(dump: &Dump) -> String {
         out.string(&dump.runtime);
         out.key("goroutines");
         out.array(&dump.goroutines, |out, g| goroutine(out, dump, g));
+        out.key("threads");
+        out.array(&dump.threads, |out, t| thread(out, dump, t));
     });
     out.0
 }
@@ -106,10 +108,7 @@ fn goroutine(out: &mut Json, dump: &Dump, g: &DumpedGoroutine) {
         out.optional(m);
         out.key("locked_to_thread");
         out.value(g.locked);
-        out.key("waits_on");
-        out.array(&g.objects, |out, o| {
-            object(out, o, dump.holders.get(&o.address))
-        });
+        waits_on(out, dump, &g.objects);
         out.key("stack");
         out.array(g.frames.iter(), frame);
         out.key("stack_elided");
@@ -118,6 +117,29 @@ fn goroutine(out: &mut Json, dump: &Dump, g: &DumpedGoroutine) {
         out.optional(g.parent);
         out.key("created_at");
         out.string(&g.site.to_string());
+    });
+}
+
+fn thread(out: &mut Json, dump: &Dump, t: &DumpedThread) {
+    out.object(|out| {
+        out.key("tid");
+        out.value(t.tid);
+        out.key("name");
+        out.optional_string(t.name());
+        out.key("reason");
+        out.string(t.reason.as_str());
+        out.key("waited_ns");
+        out.value(t.waited.as_nanos());
+        out.key("bounded");
+        out.value(t.bounded);
+        waits_on(out, dump, &t.objects);
+    });
+}
+
+fn waits_on(out: &mut Json, dump: &Dump, objects: &[ObjectPicture]) {
+    out.key("waits_on");
+    out.array(objects, |out, o| {
+        object(out, o, dump.holders.get(&o.address))
     });
 }
 

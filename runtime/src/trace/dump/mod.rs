@@ -9,8 +9,9 @@ pub(crate) use text::frames_text;
 
 use crate::g::GoroutineId;
 use crate::g::status::{Status, WaitReason};
-use crate::inspect::goroutine::{ObjectPicture, Picture, Value};
+use crate::inspect::goroutine::{ObjectPicture, Picture, Value, WaitPicture};
 use crate::inspect::symbols::{Symbol, Symbols};
+use crate::inspect::thread::ThreadPicture;
 use crate::inspect::unwind::{MAX_FRAMES, Unwinder};
 use crate::timer::{self, Nanos};
 use std::collections::{BTreeMap, HashMap};
@@ -18,7 +19,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What all goroutines of a runtime are doing: see [`Runtime::dump`](crate::Runtime::dump).
+/// What all goroutines of a runtime are doing, and what plain threads wait for: see [`Runtime::dump`](crate::Runtime::dump).
 ///
 /// Displayed as Go's dumps are; [`Dump::grouped`] shows equal stacks once, [`Dump::to_json`] is for
 /// programs.
@@ -38,6 +39,7 @@ use std::time::Duration;
 pub struct Dump {
     runtime: String,
     goroutines: Vec<DumpedGoroutine>,
+    threads: Vec<DumpedThread>,
     /// Who waits on which object.
     waiting: HashMap<usize, Vec<Crowd>>,
     /// Which goroutine has which mutex, where that is known.
@@ -50,7 +52,15 @@ struct Crowd {
     reason: WaitReason,
     count: usize,
     /// The first of them: one more than are named.
-    first: Vec<GoroutineId>,
+    first: Vec<Who>,
+}
+
+/// Somebody who waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Who {
+    Goroutine(GoroutineId),
+    /// By the kernel's number.
+    Thread(u32),
 }
 
 /// So many goroutines are named where many could be.
@@ -86,6 +96,46 @@ pub struct DumpedGoroutine {
     more: bool,
     parent: Option<GoroutineId>,
     site: &'static Location<'static>,
+}
+
+/// A thread that the runtime did not make, and that waits in it: in `run`, for a channel, a lock, a goroutine. It may
+/// hold what a goroutine waits for, or be all that waits for one. (A thread knows no runtime: all that wait are in the dumps
+/// of all.)
+#[derive(Clone, Debug)]
+pub struct DumpedThread {
+    tid: u32,
+    name: Option<String>,
+    reason: WaitReason,
+    waited: Duration,
+    bounded: bool,
+    objects: Vec<ObjectPicture>,
+}
+
+impl DumpedThread {
+    /// The kernel's number of it, as `ps -L` and debuggers show it.
+    pub fn tid(&self) -> u32 {
+        self.tid
+    }
+
+    /// Its name, as the system knows it; the first 15 bytes.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// What it waits for.
+    pub fn reason(&self) -> WaitReason {
+        self.reason
+    }
+
+    /// For how long it has slept; zero if it does not yet.
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    /// The addresses of the objects that it waits on: the same in all that wait on one.
+    pub fn waits_on(&self) -> impl Iterator<Item = usize> {
+        self.objects.iter().map(|o| o.address)
+    }
 }
 
 /// A function on a goroutine's stack.
@@ -177,6 +227,7 @@ impl Dumper {
             dump: Dump {
                 runtime: runtime.to_owned(),
                 goroutines: Vec::new(),
+                threads: Vec::new(),
                 waiting: HashMap::new(),
                 holders: HashMap::new(),
             },
@@ -208,30 +259,10 @@ impl Dumper {
             Status::Runnable | Status::Idle | Status::Dead => GoroutineState::Runnable,
         };
         let (waited, bounded, objects) = match picture.wait {
-            Some(wait) => {
-                let waited = wait.since.map(|since| self.now.saturating_sub(since));
-                let waited = Duration::from_nanos(waited.unwrap_or(0));
-                (waited, wait.bounded, wait.on)
-            }
+            Some(wait) => (self.waited(&wait), wait.bounded, wait.on),
             None => (Duration::ZERO, false, Vec::new()),
         };
-        for object in objects.iter().filter(|o| o.address != 0) {
-            let crowds = self.dump.waiting.entry(object.address).or_default();
-            let at = crowds.iter().position(|c| c.reason == object.reason);
-            let at = at.unwrap_or_else(|| {
-                crowds.push(Crowd {
-                    reason: object.reason,
-                    count: 0,
-                    first: Vec::new(),
-                });
-                crowds.len() - 1
-            });
-            let crowd = &mut crowds[at];
-            crowd.count += 1;
-            if crowd.first.len() <= NAMED {
-                crowd.first.push(id);
-            }
-        }
+        self.join_crowds(Who::Goroutine(id), &objects);
         self.dump.goroutines.push(DumpedGoroutine {
             id,
             name: picture.name,
@@ -248,6 +279,45 @@ impl Dumper {
         });
     }
 
+    pub(crate) fn add_thread(&mut self, picture: ThreadPicture) {
+        let wait = picture.wait;
+        self.join_crowds(Who::Thread(picture.tid), &wait.on);
+        self.dump.threads.push(DumpedThread {
+            tid: picture.tid,
+            name: picture.name,
+            reason: wait.reason,
+            waited: self.waited(&wait),
+            bounded: wait.bounded,
+            objects: wait.on,
+        });
+    }
+
+    fn waited(&self, wait: &WaitPicture) -> Duration {
+        let waited = wait.since.map(|since| self.now.saturating_sub(since));
+        Duration::from_nanos(waited.unwrap_or(0))
+    }
+
+    /// Who waits on what, from the objects' side.
+    fn join_crowds(&mut self, who: Who, objects: &[ObjectPicture]) {
+        for object in objects.iter().filter(|o| o.address != 0) {
+            let crowds = self.dump.waiting.entry(object.address).or_default();
+            let at = crowds.iter().position(|c| c.reason == object.reason);
+            let at = at.unwrap_or_else(|| {
+                crowds.push(Crowd {
+                    reason: object.reason,
+                    count: 0,
+                    first: Vec::new(),
+                });
+                crowds.len() - 1
+            });
+            let crowd = &mut crowds[at];
+            crowd.count += 1;
+            if crowd.first.len() <= NAMED {
+                crowd.first.push(who);
+            }
+        }
+    }
+
     pub(crate) fn finish(mut self) -> Dump {
         let mut symbols = Symbols::default();
         let mut named = vec![Arc::default(); self.stacks.len()];
@@ -260,12 +330,14 @@ impl Dumper {
             }
         }
         self.dump.goroutines.sort_unstable_by_key(|g| g.id);
+        self.dump.threads.sort_unstable_by_key(|t| t.tid);
         let owner = |place: usize| {
             let (_, &(top, id)) = self.slots.range(..=place).next_back()?;
             (place < top).then_some(id)
         };
-        let objects = self.dump.goroutines.iter().flat_map(|g| &g.objects);
-        for object in objects.filter(|o| o.holder != 0) {
+        let of_goroutines = self.dump.goroutines.iter().flat_map(|g| &g.objects);
+        let of_threads = self.dump.threads.iter().flat_map(|t| &t.objects);
+        for object in of_goroutines.chain(of_threads).filter(|o| o.holder != 0) {
             if let Some(id) = owner(object.holder) {
                 self.dump.holders.insert(object.address, id);
             }
@@ -280,6 +352,11 @@ impl Dump {
         self.goroutines.iter()
     }
 
+    /// The threads that the runtime did not make, and that wait in it, in the order of their numbers.
+    pub fn threads(&self) -> impl ExactSizeIterator<Item = &DumpedThread> {
+        self.threads.iter()
+    }
+
     /// The same, to be displayed with goroutines that do the same in one entry: those whose state and
     /// stack are equal, the most numerous first.
     pub fn grouped(&self) -> Grouped<'_> {
@@ -290,7 +367,8 @@ impl Dump {
     /// with `id`, `name`, `labels`, `state` (`runnable`, `running`, `blocked`, `waiting`), `reason`,
     /// `waited_ns`, `bounded` (it has a deadline), `m`, `locked_to_thread`, `waits_on` (objects with
     /// `reason`, `kind`, `address` and what is known of them), `stack` (frames with `function`, `file`,
-    /// `line`, `address`), `stack_elided` (there are more), `created_by` and `created_at`. What is not known is `null`.
+    /// `line`, `address`), `stack_elided` (there are more), `created_by` and `created_at`; and an array of `threads`,
+    /// each with `tid`, `name`, `reason`, `waited_ns`, `bounded` and `waits_on`. What is not known is `null`.
     pub fn to_json(&self) -> String {
         json::render(self)
     }

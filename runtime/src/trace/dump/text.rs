@@ -1,19 +1,27 @@
 //! Dumps as text, as Go prints them, with what Go does not know: what is waited on.
 
-use super::{Dump, DumpedGoroutine, GoroutineState, NAMED, describe};
-use crate::g::GoroutineId;
+use super::{Dump, DumpedGoroutine, DumpedThread, GoroutineState, NAMED, Who, describe};
+use crate::inspect::goroutine::ObjectPicture;
 use crate::inspect::symbols::Symbol;
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
+use std::mem::discriminant;
+use std::time::Duration;
 
 impl fmt::Display for Dump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for g in &self.goroutines {
             g.head(f)?;
             f.write_str(":\n")?;
-            self.objects(g, f)?;
+            self.objects(Who::Goroutine(g.id), &g.objects, f)?;
             frames(g, f)?;
             g.created(f)?;
+            f.write_str("\n")?;
+        }
+        for t in &self.threads {
+            t.head(f)?;
+            f.write_str(":\n")?;
+            self.objects(Who::Thread(t.tid), &t.objects, f)?;
             f.write_str("\n")?;
         }
         Ok(())
@@ -44,10 +52,7 @@ impl DumpedGoroutine {
         }
         f.write_str(" [")?;
         self.what(f)?;
-        let minutes = self.waited.as_secs() / 60;
-        if minutes > 0 {
-            write!(f, ", {minutes} minutes")?;
-        }
+        minutes(self.waited, f)?;
         if self.locked {
             f.write_str(", locked to thread")?;
         }
@@ -70,6 +75,26 @@ impl DumpedGoroutine {
             Some(parent) => writeln!(f, "created by goroutine {parent} at {}", self.site),
             None => writeln!(f, "created at {}", self.site),
         }
+    }
+}
+
+impl DumpedThread {
+    /// `thread 4711 "main" [join, 3 minutes]`.
+    fn head(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "thread {}", self.tid)?;
+        if let Some(name) = &self.name {
+            write!(f, " {name:?}")?;
+        }
+        write!(f, " [{}", self.reason.as_str())?;
+        minutes(self.waited, f)?;
+        f.write_str("]")
+    }
+}
+
+fn minutes(waited: Duration, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match waited.as_secs() / 60 {
+        0 => Ok(()),
+        minutes => write!(f, ", {minutes} minutes"),
     }
 }
 
@@ -100,18 +125,23 @@ pub(crate) fn frames_text(frames: &[Symbol]) -> String {
 
 impl Dump {
     /// A line for each object that is waited on, with who else waits there.
-    fn objects(&self, g: &DumpedGoroutine, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for object in &g.objects {
+    fn objects(
+        &self,
+        who: Who,
+        objects: &[ObjectPicture],
+        f: &mut fmt::Formatter<'_>,
+    ) -> fmt::Result {
+        for object in objects {
             f.write_str("    on ")?;
             describe(object, f)?;
             if let Some(holder) = self.holders.get(&object.address) {
                 write!(f, ", held by goroutine {holder}")?;
             }
-            if g.objects.len() > 1 {
+            if objects.len() > 1 {
                 write!(f, " [{}]", object.reason.as_str())?;
             }
             for crowd in self.waiting.get(&object.address).into_iter().flatten() {
-                let others = crowd.first.iter().copied().filter(|id| *id != g.id);
+                let others = crowd.first.iter().copied().filter(|other| *other != who);
                 let others: Vec<_> = others.take(NAMED).collect();
                 let count = crowd.count - usize::from(crowd.reason == object.reason);
                 if count > 0 {
@@ -125,15 +155,24 @@ impl Dump {
     }
 }
 
-/// `goroutines 3, 4 and 17 others`, of whom the first are known.
-fn list(f: &mut fmt::Formatter<'_>, first: &[GoroutineId], count: usize) -> fmt::Result {
-    f.write_str(if count == 1 {
-        "goroutine "
-    } else {
-        "goroutines "
-    })?;
-    for (i, id) in first.iter().enumerate() {
-        write!(f, "{}{id}", if i == 0 { "" } else { ", " })?;
+/// `goroutines 3, 4 and 17 others`, of whom the first are known; or `goroutines 3, 4, thread 4711`.
+fn list(f: &mut fmt::Formatter<'_>, first: &[Who], count: usize) -> fmt::Result {
+    let mut last = None;
+    for (i, who) in first.iter().enumerate() {
+        let (word, number): (_, &dyn fmt::Display) = match who {
+            Who::Goroutine(id) => ("goroutine", id),
+            Who::Thread(tid) => ("thread", tid),
+        };
+        f.write_str(if i == 0 { "" } else { ", " })?;
+        if last != Some(word) {
+            let alike = first
+                .iter()
+                .filter(|w| discriminant(*w) == discriminant(who));
+            let one = alike.count() == 1 && first.len() == count;
+            write!(f, "{word}{} ", if one { "" } else { "s" })?;
+        }
+        write!(f, "{number}")?;
+        last = Some(word);
     }
     match count.saturating_sub(first.len()) {
         0 => Ok(()),
@@ -163,7 +202,8 @@ impl fmt::Display for Grouped<'_> {
         writeln!(f, "goroutines: total {}", self.0.goroutines.len())?;
         for ((state, _, site), members) in groups {
             write!(f, "{} [{state}]: ", members.len())?;
-            let first: Vec<_> = members.iter().take(NAMED).map(|g| g.id).collect();
+            let first = members.iter().take(NAMED).map(|g| Who::Goroutine(g.id));
+            let first: Vec<_> = first.collect();
             list(f, &first, members.len())?;
             let longest = members.iter().map(|g| g.waited).max().unwrap_or_default();
             if longest.as_secs() > 0 {
@@ -172,6 +212,10 @@ impl fmt::Display for Grouped<'_> {
             f.write_str("\n")?;
             frames(members[0], f)?;
             writeln!(f, "created at {site}\n")?;
+        }
+        for t in &self.0.threads {
+            t.head(f)?;
+            f.write_str("\n")?;
         }
         Ok(())
     }
