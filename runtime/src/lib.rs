@@ -134,7 +134,7 @@ mod exports {
     #[doc(hidden)]
     pub use crate::api::join::spawn_named as __spawn_named;
     pub use crate::api::join::{Goroutine, JoinHandle, current, spawn};
-    pub use crate::api::leaks::{Leak, LeakReason, leaks};
+    pub use crate::api::leaks::{Leak, LeakReason, LeaksError, leaks};
     pub use crate::api::local::{AccessError, LocalKey};
     #[doc(hidden)]
     pub use crate::api::runtime::current_m;

@@ -4,7 +4,7 @@ mod support;
 
 use channels::bounded;
 use runtime::sync::Mutex;
-use runtime::{LeakReason, Runtime, go};
+use runtime::{LeakReason, LeaksError, Runtime, go};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn settle() {
 
 /// The names of those that were found.
 fn found() -> BTreeSet<String> {
-    let leaks = runtime::leaks();
+    let leaks = runtime::leaks().unwrap();
     leaks
         .iter()
         .filter_map(|l| l.name())
@@ -57,7 +57,7 @@ fn who_holds_both_ends_waits_for_ever() {
         rt.run(|| {
             leak_receivers();
             settle();
-            let leaks = runtime::leaks();
+            let leaks = runtime::leaks().unwrap();
             assert!(!leaks.is_empty());
             for leak in leaks {
                 assert_eq!(leak.name(), Some("receiver"));
@@ -141,7 +141,7 @@ fn nil_channels_joins_and_scopes() {
             }));
             settle();
             expect(&["nil", "no arms", "joiner", "joined", "parent"]);
-            assert_eq!(runtime::leaks().len(), 6, "and the scope's child");
+            assert_eq!(runtime::leaks().unwrap().len(), 6, "and the scope's child");
         });
     });
 }
@@ -166,7 +166,7 @@ fn a_storm_is_never_taken_for_a_leak() {
             drop(tx);
             let count = go!(move || rx.iter().count());
             while !workers.iter().all(|w| w.is_finished()) {
-                assert!(runtime::leaks().is_empty());
+                assert!(runtime::leaks().unwrap().is_empty());
                 runtime::yield_now();
             }
             assert_eq!(count.join().unwrap(), 8 * support::scale(5000));
@@ -188,9 +188,39 @@ fn urgent_signals_from_outside_stop_nobody_for_ever() {
         .unwrap();
     runtime::start(2).run(|| {
         for _ in 0..50 {
-            assert!(runtime::leaks().is_empty());
+            assert!(runtime::leaks().unwrap().is_empty());
         }
     });
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn who_cannot_be_looked_for_is_an_error() {
+    let _alone = alone();
+    within_minute(|| {
+        let rt = runtime::start(1);
+        let (begun, end) = (channels::bounded::<()>(0), channels::bounded::<()>(0));
+        let deaf = std::thread::spawn({
+            let (begun, end) = (begun.0, end.1);
+            move || {
+                // SAFETY: a set of signals, of this thread only.
+                unsafe {
+                    let mut set = std::mem::zeroed();
+                    libc::sigemptyset(&mut set);
+                    libc::sigaddset(&mut set, libc::SIGURG);
+                    libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+                }
+                begun.send(()).unwrap();
+                let _ = end.recv();
+            }
+        });
+        begun.1.recv().unwrap();
+        let e = rt.leaks().unwrap_err();
+        assert!(matches!(e, LeaksError::NotStopped), "{e:?}");
+        assert!(e.to_string().contains("SIGURG"), "{e}");
+        drop(end.0);
+        deaf.join().unwrap();
+        assert!(rt.leaks().unwrap().is_empty());
+    });
 }

@@ -68,12 +68,14 @@ fn inside(path: &[u8]) -> Answer {
         b"/debug/goroutines/grouped" => Answer::Debug(TEXT, runtime::dump().grouped().to_string()),
         b"/debug/goroutines.json" => Answer::Debug("application/json", runtime::dump().to_json()),
         b"/debug/leaks" => {
-            let leaks = runtime::leaks();
-            let lines = leaks.iter().map(|leak| format!("{leak}\n"));
-            Answer::Debug(
-                TEXT,
-                format!("{} found\n{}", leaks.len(), lines.collect::<String>()),
-            )
+            let text = match runtime::leaks() {
+                Ok(leaks) => {
+                    let lines = leaks.iter().map(|leak| format!("{leak}\n"));
+                    format!("{} found\n{}", leaks.len(), lines.collect::<String>())
+                }
+                Err(e) => format!("{e}\n"),
+            };
+            Answer::Debug(TEXT, text)
         }
         _ => NOTHING,
     }

@@ -4,6 +4,7 @@ use crate::api::calls::blocking_quietly;
 use crate::api::runtime::with_sched;
 use crate::g::GoroutineId;
 use crate::inspect::leaks::Why;
+use crate::inspect::stop::NotStopped;
 use crate::sched::{LostGoroutine, Sched};
 use std::fmt;
 use std::panic::Location;
@@ -104,27 +105,73 @@ impl fmt::Display for Leak {
     }
 }
 
+/// Why it is not known whether there are goroutines that can never go on.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LeaksError {
+    /// This machine's stacks cannot be looked at: they are known on x86-64 only.
+    Unsupported,
+    /// A thread of the process did not stop: it blocks `SIGURG`, or sleeps where no signal wakes it.
+    NotStopped,
+    /// There was not enough memory for the search, no list of the threads in `/proc`, or somebody held a lock that the search
+    /// needs, each time that it was tried.
+    Resources,
+    /// The system gives no thread for the search.
+    Thread(std::io::Error),
+}
+
+impl fmt::Display for LeaksError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("goroutines that can never go on could not be looked for: ")?;
+        match self {
+            LeaksError::Unsupported => f.write_str("it is not known how on this machine"),
+            LeaksError::NotStopped => f.write_str(
+                "a thread did not stop (it blocks SIGURG, or sleeps where no signal wakes it)",
+            ),
+            LeaksError::Resources => {
+                f.write_str("memory, /proc or a lock that is needed was not to be had; try again")
+            }
+            LeaksError::Thread(e) => write!(f, "there is no thread to be had: {e}"),
+        }
+    }
+}
+
+impl std::error::Error for LeaksError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            LeaksError::Thread(e) => Some(e),
+            _ => None,
+        }
+    }
+}
+
 /// The goroutines of the caller's runtime that can never go on: [`Runtime::leaks`](crate::Runtime::leaks)
 /// for those who have no handle. On a plain thread, of the default runtime; without one, none.
-pub fn leaks() -> Vec<Leak> {
-    with_sched(|sched| leaks_of(&sched.me())).unwrap_or_default()
+///
+/// # Errors
+/// If they could not be looked for.
+pub fn leaks() -> Result<Vec<Leak>, LeaksError> {
+    with_sched(|sched| leaks_of(&sched.me())).unwrap_or_else(|| Ok(Vec::new()))
 }
 
 /// On a thread of its own, that has nothing of the user's on its stack; the caller is stopped as all others
 /// are, with what its registers hold in memory.
-pub(super) fn leaks_of(sched: &Arc<Sched>) -> Vec<Leak> {
+pub(super) fn leaks_of(sched: &Arc<Sched>) -> Result<Vec<Leak>, LeaksError> {
+    if cfg!(not(target_arch = "x86_64")) {
+        return Err(LeaksError::Unsupported);
+    }
     let sched = Arc::clone(sched);
-    let search = move || {
-        let lost = sched.find_lost().unwrap_or_default();
-        lost.into_iter().map(Leak::new).collect()
+    let search = move || match sched.find_lost() {
+        Ok(lost) => Ok(lost.into_iter().map(Leak::new).collect()),
+        Err(NotStopped::Thread) => Err(LeaksError::NotStopped),
+        Err(NotStopped::Resources) => Err(LeaksError::Resources),
     };
     let thread = std::thread::Builder::new().name("weft-leaks".into());
-    match thread.spawn(search) {
-        Ok(thread) => {
-            forget_vectors();
-            blocking_quietly(|| thread.join().unwrap_or_default())
-        }
-        Err(_) => Vec::new(),
+    let thread = thread.spawn(search).map_err(LeaksError::Thread)?;
+    forget_vectors();
+    match blocking_quietly(|| thread.join()) {
+        Ok(found) => found,
+        Err(payload) => std::panic::resume_unwind(payload),
     }
 }
 

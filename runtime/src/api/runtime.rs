@@ -1,7 +1,7 @@
 //! The handle on a runtime, and the table of runtimes that are up.
 
 use crate::api::join::JoinHandle;
-use crate::api::leaks::{Leak, leaks_of};
+use crate::api::leaks::{Leak, LeaksError, leaks_of};
 use crate::api::signal::{OnSignal, Signal};
 use crate::atomics::atomic::AtomicBool;
 use crate::atomics::{Mutex, Ordering};
@@ -258,8 +258,10 @@ impl Runtime {
     ///
     /// From any thread, and from goroutines. All threads of the process are stopped by a signal (`SIGURG`)
     /// for as long as its memory is looked through, about a millisecond for 4 MiB; system calls that such
-    /// signals interrupt (`epoll_wait`, `nanosleep`) may return early. Empty if a thread cannot be
-    /// stopped, and on machines other than x86-64.
+    /// signals interrupt (`epoll_wait`, `nanosleep`) may return early.
+    ///
+    /// # Errors
+    /// If a thread cannot be stopped, or what the search needs is not to be had; and on machines other than x86-64.
     ///
     /// ```
     /// use runtime::sync::Mutex;
@@ -273,9 +275,9 @@ impl Runtime {
     ///     }));
     ///     runtime::yield_now();
     /// });
-    /// assert_eq!(rt.leaks().len(), 1);
+    /// assert_eq!(rt.leaks().unwrap().len(), 1);
     /// ```
-    pub fn leaks(&self) -> Vec<Leak> {
+    pub fn leaks(&self) -> Result<Vec<Leak>, LeaksError> {
         leaks_of(&self.sched)
     }
 
@@ -325,9 +327,12 @@ impl Runtime {
 
     fn stop(&self, patience: Duration) -> Result<(), ShutdownError> {
         if self.sched.config.report_leaks {
-            let leaks = leaks_of(&self.sched);
-            for leak in &leaks {
-                eprintln!("weft: leak in \"{}\": {leak}", self.sched.config.name);
+            let name = &self.sched.config.name;
+            match leaks_of(&self.sched) {
+                Ok(leaks) => leaks
+                    .iter()
+                    .for_each(|leak| eprintln!("weft: leak in \"{name}\": {leak}")),
+                Err(e) => eprintln!("weft: leaks in \"{name}\": {e}"),
             }
         }
         UP.lock().retain(|s| !Arc::ptr_eq(s, &self.sched));

@@ -205,20 +205,29 @@ pub(crate) fn with_stopped<T>(tid: u32, f: impl FnOnce([usize; 3]) -> T) -> Opti
     None
 }
 
-/// Calls `f` while all other threads are stopped. `None`: one could not be stopped, or there was no memory.
+/// Why the others could not be stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotStopped {
+    /// There was no memory, or no list of threads.
+    Resources,
+    /// One did not stop.
+    Thread,
+}
+
+/// Calls `f` while all other threads are stopped.
 ///
 /// `f` must not allocate, nor wait for a lock.
-pub(crate) fn with_others_stopped<T>(f: impl FnOnce() -> T) -> Option<T> {
+pub(crate) fn with_others_stopped<T>(f: impl FnOnce() -> T) -> Result<T, NotStopped> {
     let _turn = TURN
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     install();
     // SAFETY: no preconditions.
     let (process, me) = unsafe { (libc::getpid(), libc::gettid()) };
-    let mut told = MapVec::<i32>::new()?;
-    let mut tasks = Tasks::open()?;
+    let mut told = MapVec::<i32>::new().ok_or(NotStopped::Resources)?;
+    let mut tasks = Tasks::open().ok_or(NotStopped::Resources)?;
     let since = Instant::now();
-    let stop = begin(since, 0)?;
+    let stop = begin(since, 0).ok_or(NotStopped::Thread)?;
     loop {
         // Until a look at all threads finds none that was not told: who is stopped makes none.
         let mut new = false;
@@ -231,7 +240,7 @@ pub(crate) fn with_others_stopped<T>(f: impl FnOnce() -> T) -> Option<T> {
             // SAFETY: a signal with a handler. Fails if the thread has ended.
             unsafe { libc::syscall(libc::SYS_tgkill, process, tid, SIGNAL) };
             if !told.push(tid) {
-                return None;
+                return Err(NotStopped::Resources);
             }
         }
         // A thread that ends while the list is read can cut it short: then more were seen than are left, and
@@ -241,10 +250,10 @@ pub(crate) fn with_others_stopped<T>(f: impl FnOnce() -> T) -> Option<T> {
         if !new && tasks.seen == left + 1 && waiting >= left {
             let result = f();
             drop(stop);
-            return Some(result);
+            return Ok(result);
         }
         if since.elapsed() > PATIENCE {
-            return None;
+            return Err(NotStopped::Thread);
         }
         std::thread::yield_now();
     }

@@ -9,7 +9,7 @@ use crate::inspect::arena::MapVec;
 use crate::inspect::goroutine::still_parked;
 use crate::inspect::leaks::{Lost, Search, Why};
 use crate::inspect::roots::Span;
-use crate::inspect::stop::{own_stack_low, wipe_stack, with_others_stopped};
+use crate::inspect::stop::{NotStopped, own_stack_low, wipe_stack, with_others_stopped};
 use crate::m::M;
 use std::panic::Location;
 use std::ptr;
@@ -48,21 +48,21 @@ impl LostGoroutine {
 }
 
 impl Sched {
-    /// Finds the goroutines of this runtime that can never go on. `None`: the other threads could not be
-    /// stopped, or memory not be looked through.
+    /// Finds the goroutines of this runtime that can never go on, if the other threads can be stopped, and memory
+    /// be looked through.
     ///
     /// By a thread that has nothing of the user's on its stack.
-    pub(crate) fn find_lost(&self) -> Option<Vec<LostGoroutine>> {
+    pub(crate) fn find_lost(&self) -> Result<Vec<LostGoroutine>, NotStopped> {
         let found = self.search();
         wipe_stack();
         found
     }
 
     #[inline(never)]
-    fn search(&self) -> Option<Vec<LostGoroutine>> {
+    fn search(&self) -> Result<Vec<LostGoroutine>, NotStopped> {
         for _ in 0..ATTEMPTS {
-            let mut search = Search::new()?;
-            let ms = self.exclude_own(&mut search)?;
+            let mut search = Search::new().ok_or(NotStopped::Resources)?;
+            let ms = self.exclude_own(&mut search).ok_or(NotStopped::Resources)?;
             let here = 0u8;
             search.exclude(Span {
                 start: own_stack_low(),
@@ -86,11 +86,11 @@ impl Sched {
             });
             if let Ok(()) = stopped? {
                 let lost = search.lost.iter();
-                return Some(lost.filter_map(LostGoroutine::of).collect());
+                return Ok(lost.filter_map(LostGoroutine::of).collect());
             }
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
-        None
+        Err(NotStopped::Resources)
     }
 
     /// What is the scheduler's own, and leads to goroutines that nothing of the user's leads to.
