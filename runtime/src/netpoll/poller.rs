@@ -130,13 +130,13 @@ impl Poller {
         })
     }
 
-    /// Whether there is anything to poll for.
-    #[inline(always)]
     /// Descriptors that are registered.
     pub(crate) fn registered(&self) -> usize {
         self.registered.load(Ordering::Relaxed)
     }
 
+    /// Whether there is anything to poll for.
+    #[inline(always)]
     pub(crate) fn is_active(&self) -> bool {
         // Relaxed: a hint for those who poll on their way; who goes to sleep comes after the
         // registration by its own goroutine, or is not the one that polls.
