@@ -12,16 +12,11 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use support::{alone, child, eventually, is_child, within_minute};
-use system::{raise, spin};
+use system::{burn, raise, spin};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn ignore<T>(_: T) {}
-
-/// A function of this test's own, for reports to name.
-fn burn(time: Duration) -> u64 {
-    system::burn(time)
-}
 
 /// This binary again, as the child `name`.
 fn command(name: &str, env: &[(&str, &str)]) -> Command {
@@ -228,7 +223,7 @@ fn each_hog_is_told_however_long_the_last_report_took() {
         out.stderr
     );
     assert_eq!(
-        out.stderr.matches("dump_hostile::burn\n").count(),
+        out.stderr.matches("dump_hostile::system::burn\n").count(),
         4,
         "{}",
         out.stderr

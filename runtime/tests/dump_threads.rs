@@ -103,6 +103,7 @@ fn joins_selects_and_deadlines_are_told() {
             lines[1].contains(" [chan receive]") && lines[2].contains(" [chan send]"),
             "{text}"
         );
+        assert!(!text.contains("; ["), "nobody else is there: {text}");
         assert_eq!(rx.recv(), Ok(7));
         assert_eq!(selects.join().unwrap(), None);
 

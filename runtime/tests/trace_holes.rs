@@ -7,6 +7,8 @@ use channels::bounded;
 use runtime::trace::{self, FlightRecorder, Format};
 use runtime::{Runtime, go, yield_now};
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use support::{alone, scale, within};
 use traced::{Is, Place, Shared, Trace, states};
@@ -130,15 +132,24 @@ fn all_goroutines_are_found_when_a_trace_begins() {
         let rt = runtime::start(2);
         let n = scale(200_000);
         let (tx, rx) = bounded::<()>(0);
-        let all: Vec<_> = rt.run(move || {
-            let wait = |i| {
-                let rx = rx.clone();
-                go!(name = format!("old {i}"), move || {
-                    let _ = rx.recv();
-                })
-            };
-            (0..n).map(wait).collect()
+        let there = Arc::new(AtomicUsize::new(0));
+        let all: Vec<_> = rt.run({
+            let there = there.clone();
+            move || {
+                let wait = |i| {
+                    let (rx, there) = (rx.clone(), there.clone());
+                    go!(name = format!("old {i}"), move || {
+                        there.fetch_add(1, Ordering::SeqCst);
+                        let _ = rx.recv();
+                    })
+                };
+                (0..n).map(wait).collect()
+            }
         });
+        while there.load(Ordering::SeqCst) < n {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::thread::sleep(Duration::from_millis(50)); // the last one comes to its wait
         let out = Shared::default();
         trace::start(out.clone()).unwrap();
         let summary = trace::stop().unwrap();

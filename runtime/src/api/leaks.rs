@@ -113,9 +113,11 @@ pub enum LeaksError {
     Unsupported,
     /// A thread of the process did not stop: it blocks `SIGURG`, or sleeps where no signal wakes it.
     NotStopped,
-    /// There was not enough memory for the search, no list of the threads in `/proc`, or somebody held a lock that the search
-    /// needs, each time that it was tried.
+    /// There was not enough memory for the search, or too much to look through (256 GiB), no list of the threads in
+    /// `/proc`, or somebody held a lock that the search needs, each time that it was tried.
     Resources,
+    /// The search panicked, and has said so on standard error.
+    Panicked,
     /// The system gives no thread for the search.
     Thread(std::io::Error),
 }
@@ -129,8 +131,9 @@ impl fmt::Display for LeaksError {
                 "a thread did not stop (it blocks SIGURG, or sleeps where no signal wakes it)",
             ),
             LeaksError::Resources => {
-                f.write_str("memory, /proc or a lock that is needed was not to be had; try again")
+                f.write_str("memory, /proc or a lock that is needed was not to be had")
             }
+            LeaksError::Panicked => f.write_str("the search panicked"),
             LeaksError::Thread(e) => write!(f, "there is no thread to be had: {e}"),
         }
     }
@@ -169,10 +172,7 @@ pub(super) fn leaks_of(sched: &Arc<Sched>) -> Result<Vec<Leak>, LeaksError> {
     let thread = std::thread::Builder::new().name("weft-leaks".into());
     let thread = thread.spawn(search).map_err(LeaksError::Thread)?;
     forget_vectors();
-    match blocking_quietly(|| thread.join()) {
-        Ok(found) => found,
-        Err(payload) => std::panic::resume_unwind(payload),
-    }
+    blocking_quietly(|| thread.join()).unwrap_or(Err(LeaksError::Panicked))
 }
 
 /// Clears the vector registers, which nobody uses across a call: what goroutines have left in them that ran on

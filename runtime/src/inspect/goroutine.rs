@@ -72,6 +72,13 @@ pub(crate) struct ObjectPicture {
     pub(crate) holder: usize,
 }
 
+impl ObjectPicture {
+    /// Whether both are waits on the same object for the same.
+    pub(crate) fn is_for_same(&self, other: &ObjectPicture) -> bool {
+        (self.address, self.reason) == (other.address, other.reason)
+    }
+}
+
 /// What a field of an object said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Value {

@@ -28,8 +28,7 @@ fn look(thread: &ThreadParker) -> Option<ThreadPicture> {
     let waiter = thread.parker.armed()?;
     let label = &thread.label;
     // Relaxed: they count only if the thread is still parked below.
-    let on = label.on.load(Ordering::Relaxed).addr();
-    let (what, tid) = (label.what(), label.tid.load(Ordering::Relaxed));
+    let (on, what, tid) = (label.on(), label.what(), label.tid.load(Ordering::Relaxed));
     let since = label.since.load(Ordering::Relaxed);
     let mut wait = WaitPicture {
         reason: label.reason(),
@@ -38,7 +37,8 @@ fn look(thread: &ThreadParker) -> Option<ThreadPicture> {
         on: Vec::new(),
     };
     if let Some(what) = what {
-        look_at(&thread.parker, waiter, wait.reason, on, what, &mut wait.on)?;
+        // What it cannot read, it leaves out; whether the thread is parked is asked below.
+        let _ = look_at(&thread.parker, waiter, wait.reason, on, what, &mut wait.on);
     }
     let name = std::fs::read_to_string(format!("/proc/self/task/{tid}/comm"));
     still_parked(&thread.parker, waiter).then(|| ThreadPicture {

@@ -4,7 +4,7 @@
 
 use super::note::Note;
 use super::xorshift;
-use crate::atomics::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64};
+use crate::atomics::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
 use crate::atomics::{Mutex, Ordering};
 use crate::g::locals::{self, Table};
 use crate::g::parker::{Kind, Parker, Waiter};
@@ -38,7 +38,8 @@ pub(crate) struct ThreadLabel {
     pub(crate) bounded: AtomicBool,
     /// The kernel's number of the thread.
     pub(crate) tid: AtomicU32,
-    pub(crate) on: AtomicPtr<()>,
+    /// The complement of the object's address: a search for leaks takes every address that it finds for a reference.
+    on: AtomicUsize,
     /// A [`Subject`], or null.
     what: AtomicPtr<Subject>,
     /// Since when it has slept; 0: it does not yet.
@@ -51,7 +52,7 @@ impl ThreadLabel {
             reason: AtomicU8::new(0),
             bounded: AtomicBool::new(false),
             tid: AtomicU32::new(0),
-            on: AtomicPtr::new(ptr::null_mut()),
+            on: AtomicUsize::new(!0),
             what: AtomicPtr::new(ptr::null_mut()),
             since: AtomicU64::new(0),
         }
@@ -63,7 +64,7 @@ impl ThreadLabel {
         // one is over.
         self.reason.store(wait.reason as u8, Ordering::Release);
         self.bounded.store(bounded, Ordering::Release);
-        self.on.store(wait.on.cast_mut(), Ordering::Release);
+        self.on.store(!wait.on.addr(), Ordering::Release);
         let what = wait.what.map_or(ptr::null(), ptr::from_ref);
         self.what.store(what.cast_mut(), Ordering::Release);
         self.since.store(0, Ordering::Release);
@@ -77,6 +78,11 @@ impl ThreadLabel {
     pub(crate) fn reason(&self) -> WaitReason {
         // Relaxed: as all that is read here, it counts only if the thread is still in that wait.
         WaitReason::from_u8(self.reason.load(Ordering::Relaxed))
+    }
+
+    /// The address of what it waits on, or 0.
+    pub(crate) fn on(&self) -> usize {
+        !self.on.load(Ordering::Relaxed)
     }
 
     pub(crate) fn what(&self) -> Option<&'static Subject> {

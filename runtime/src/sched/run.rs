@@ -193,12 +193,15 @@ impl Sched {
         // SAFETY: the caller's promise; the fiber is idle.
         unsafe {
             let p = P::of(m).expect("a goroutine finishes with a P");
-            if trace::on() {
-                trace::emit::finishes(m, g);
-            }
             let fiber = g.fiber.take().expect("it ran on a fiber");
             self.give_fiber(p, fiber);
             g.status.dead();
+            // Pairs with the heavy fence in `trace::runtimes::find_all`: who looks there for what exists finds it dead, or
+            // its end is later than the look.
+            light_fence();
+            if trace::on() {
+                trace::emit::finishes(m, g);
+            }
             p.count_finished();
             match g.join.finish() {
                 Finished::Free => {

@@ -144,13 +144,17 @@ impl Collector {
             let (rt, m) = (ring.rt, ring.m);
             let ns = |ticks| before.until(now, ticks);
             // SAFETY: it is registered with our session. What is read is used once.
-            let hole = unsafe { ring.turn(ns, |raw| self.batch.push(Event::new(raw, rt, m, 0))) };
+            let hole = unsafe {
+                ring.turn(now.ticks, ns, |raw| {
+                    self.batch.push(Event::new(raw, rt, m, 0));
+                })
+            };
             let Some(hole) = hole else { continue };
             let at_end = |at| missing(at, hole.count, hole.since, rt, m);
-            if last || retired {
+            if last || retired && !hole.closed {
                 self.batch.push(at_end(now.ticks));
             } else {
-                self.holes.push(at_end(now.ns)); // it says so itself when it has room
+                self.holes.push(at_end(now.ns)); // it says so itself when it has room, or has said so
             }
         }
         let (count, since) = emit::take_outside(&mut self.batch);
@@ -169,9 +173,7 @@ impl Collector {
         let alive = self.look_for_ends(&events);
         if let Some(stream) = &mut self.trace {
             stream.write(&events);
-            if let Some(alive) = &alive {
-                stream.only(alive, now.ns);
-            }
+            stream.end_turn(alive.as_deref(), now.ns);
             if stream.failed() && self.flight.is_none() {
                 set_tracing(false); // nobody wants them any more
             }

@@ -261,14 +261,25 @@ impl Drawing<'_> {
         }
     }
 
-    /// There are no goroutines but these, which are in order: others have ended, unseen.
+    /// At the end of a turn: after it, there were no goroutines but these, which are in order. So others have
+    /// ended, unseen, or their last events come in the next turn.
     pub(crate) fn only(&mut self, alive: &[u64]) {
         let ended = |g: &u64| alive.binary_search(g).is_err();
-        let mut ended: Vec<u64> = self.model.gs.keys().copied().filter(ended).collect();
-        ended.sort_unstable();
+        self.model.ended = self.model.gs.keys().copied().filter(ended).collect();
+        self.model.ended.sort_unstable();
+    }
+
+    /// At the end of the next turn: forgets those who are left of them.
+    pub(crate) fn forget_ended(&mut self) {
+        let ended = std::mem::take(&mut self.model.ended);
+        if ended.is_empty() {
+            return;
+        }
         for g in ended {
-            self.close_g(g, &end("lost events"));
-            self.finish(g);
+            if self.model.gs.contains_key(&g) {
+                self.close_g(g, &end("lost events"));
+                self.finish(g);
+            }
         }
         if self.model.gs.capacity() / 4 > self.model.gs.len() {
             self.model.gs.shrink_to_fit();

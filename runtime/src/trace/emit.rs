@@ -99,8 +99,7 @@ const OUTSIDE_CAPACITY: usize = 1 << 16;
 /// The collector is woken each time so many of them have come.
 const OUTSIDE_WAKE_EVERY: usize = OUTSIDE_CAPACITY / 8;
 
-/// The right to record one event of a thread that has no ring, at a time of the holder's choice: as long as
-/// it lives, the collector takes nothing for complete that is younger than its beginning.
+/// The right to record events of a thread that has no ring, at the time at which it began: as long as it lives, the collector takes nothing for complete that is younger than its beginning.
 pub(crate) struct Pending {
     outside: MutexGuard<'static, Outside>,
     at: u64,
@@ -122,7 +121,7 @@ impl Pending {
     }
 
     /// As [`Pending::record`], of what was found in runtime `rt`.
-    pub(super) fn found(mut self, rt: u32, kind: Kind, p: u16, small: u64, g: u64, arg: u64) {
+    pub(super) fn found(&mut self, rt: u32, kind: Kind, p: u16, small: u64, g: u64, arg: u64) {
         self.push(rt, kind, p, small, g, arg);
     }
 
@@ -150,15 +149,16 @@ impl Pending {
 }
 
 /// Waits until the collector has made room for half of [`OUTSIDE_CAPACITY`], for who has much to say at
-/// once and holds no lock. Not for ever: the collector may have ended, if its thread panicked.
-pub(super) fn wait_for_room() {
+/// once and holds no lock. Not for ever, false after a second: a writer may not come back, or the collector have ended.
+pub(super) fn wait_for_room() -> bool {
     for _ in 0..1000 {
         if OUTSIDE.lock().events.len() <= OUTSIDE_CAPACITY / 2 {
-            return;
+            return true;
         }
         session::wake();
         std::thread::sleep(Duration::from_millis(1));
     }
+    false
 }
 
 /// Takes what other threads have said, and how much of it is missing, since when.

@@ -217,6 +217,10 @@ impl Raw {
         }
     }
 
+    pub(crate) fn small(&self) -> u64 {
+        self.head >> 24
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         Kind::ALL[(self.head & 0xff) as usize]
     }
@@ -271,7 +275,7 @@ impl Event {
             m,
             tid,
             g: raw.g,
-            small: raw.head >> 24,
+            small: raw.small(),
             arg: raw.arg,
             text: None,
         };

@@ -80,13 +80,19 @@ impl Flight {
         let mut last = 0;
         for e in chunk.events.iter() {
             Drawing::new(&mut self.before, &mut nothing, e.at).event(e);
-            if e.kind == Kind::RuntimeEnd {
-                self.before.runtimes.remove(&e.rt);
-            }
             last = e.at;
         }
+        // Not before: what its Ms have lost is told after its end.
+        let ended = chunk.events.iter().filter(|e| e.kind == Kind::RuntimeEnd);
+        for e in ended {
+            self.before.runtimes.remove(&e.rt);
+        }
+        let threads = &mut self.before.threads;
+        threads.retain(|_, thread| !thread.regions.open.is_empty());
+        let mut end = Drawing::new(&mut self.before, &mut nothing, last);
+        end.forget_ended();
         if let Some(alive) = &chunk.alive {
-            Drawing::new(&mut self.before, &mut nothing, last).only(alive);
+            end.only(alive);
         }
     }
 
@@ -140,8 +146,8 @@ impl Snapshot {
         stream.begin_with(first.map_or(self.now, |e| e.at), self.before);
         for chunk in &self.chunks {
             stream.write(&chunk.events);
-            if let (Some(alive), Some(last)) = (&chunk.alive, chunk.events.last()) {
-                stream.only(alive, last.at);
+            if let Some(last) = chunk.events.last() {
+                stream.end_turn(chunk.alive.as_ref().map(|alive| &alive[..]), last.at);
             }
         }
         stream.finish(self.now)

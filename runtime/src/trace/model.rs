@@ -130,6 +130,8 @@ pub(crate) struct Model {
     pub(crate) lost: u64,
     /// How often events were missing.
     pub(super) holes: u64,
+    /// Goroutines that had ended when it was looked last: what they have said before may still come.
+    pub(super) ended: Vec<u64>,
 }
 
 impl Goroutine {

@@ -70,6 +70,8 @@ pub(crate) struct Hole {
     ticks: u64,
     pub(crate) since: u64,
     pub(crate) count: u64,
+    /// The event that says so has been taken already, and belongs to the next turn.
+    pub(crate) closed: bool,
 }
 
 pub(crate) struct Ring {
@@ -216,7 +218,6 @@ impl Ring {
             return false;
         }
         if since != 0 {
-            self.own.lost_since.store(0, Ordering::Relaxed);
             let raw = Raw::new(
                 clock::ticks(),
                 Kind::Lost,
@@ -229,47 +230,61 @@ impl Ring {
             unsafe { self.write(head, raw) };
             // Still odd: the owner is at it.
             self.own.state.store((head + 1) * 2 + 1, Ordering::Release);
+            // Release: pairs with the Acquire in `lost`: who sees no hole sees the event that says so.
+            self.own.lost_since.store(0, Ordering::Release);
         }
         true
     }
 
-    /// One turn of the collector's, after the heavy fence: takes what was published, and says what is missing at
-    /// its end. `ns` tells in nanoseconds what ticks of this turn are, and the argument of each [`Kind::Lost`] is
-    /// told in them.
+    /// One turn of the collector's, which ends at the time `until`, after the heavy fence: takes what was published, and
+    /// says what is missing at its end. `ns` tells in nanoseconds what ticks of this turn are, and the argument of
+    /// each [`Kind::Lost`] is told in them.
     ///
     /// # Safety
     /// The caller is the collector with which the ring is registered.
     pub(crate) unsafe fn turn(
         &self,
+        until: u64,
         ns: impl Fn(u64) -> u64,
         mut each: impl FnMut(Raw),
     ) -> Option<Hole> {
         self.wait_for_owner();
         let mut open = self.lost();
         let known = &self.taken.hole;
+        let since = |ticks| {
+            let same = known.get().filter(|hole| hole.ticks == ticks);
+            same.map_or_else(|| ns(ticks), |hole| hole.since)
+        };
+        let mut closed = None;
         // SAFETY: the caller's promise.
         unsafe {
             self.take(|mut raw| {
                 if raw.kind() == Kind::Lost {
-                    let at = raw.arg;
-                    let same = known.get().filter(|hole| hole.ticks == at);
-                    raw.arg = same.map_or_else(|| ns(at), |hole| hole.since);
+                    let (ticks, count) = (raw.arg, raw.small());
+                    raw.arg = since(ticks);
+                    if ticks <= until && until < raw.at {
+                        closed = Some(Hole {
+                            ticks,
+                            since: raw.arg,
+                            count,
+                            closed: true,
+                        });
+                    }
                     known.set(None);
-                    open = open.filter(|(_, ticks)| *ticks != at);
+                    open = open.filter(|(_, of)| *of != ticks);
                 }
                 each(raw);
             });
         }
         if let Some((count, ticks)) = open {
-            let same = known.get().filter(|hole| hole.ticks == ticks);
-            let since = same.map_or_else(|| ns(ticks), |hole| hole.since);
             known.set(Some(Hole {
                 ticks,
-                since,
+                since: since(ticks),
                 count,
+                closed: false,
             }));
         }
-        known.get()
+        closed.or(known.get())
     }
 
     /// Waits until the owner is not in the middle of an event. It is never for long: the owner waits for

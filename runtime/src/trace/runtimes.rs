@@ -1,10 +1,11 @@
 //! The runtimes that are up, as a trace knows them: what they are called, and what is found of them when the
 //! recording begins.
 
-use super::emit::{self, found};
+use super::emit::{self, Pending, found};
 use super::event::{Kind, NO_P, Text, boxed, low};
 use super::program::User;
-use crate::atomics::{Mutex, Ordering, tracing};
+use crate::atomics::atomic::fence;
+use crate::atomics::{Mutex, Ordering, heavy_fence, tracing};
 use crate::g::status::Status;
 use crate::g::{G, registry};
 use crate::p::P;
@@ -77,20 +78,24 @@ pub(super) fn find_all() {
         let text = Text::Runtime(r.number, r.name.clone(), procs);
         found(r.number, Kind::RuntimeStart, NO_P, 0, 0, boxed(text));
     }
+    let mut room = true;
     registry::walk(|chunk| {
-        emit::wait_for_room();
+        room = room && emit::wait_for_room();
         let table = TABLE.lock();
+        let mut pending = emit::pending();
+        // Pairs with the light fence at the end of a goroutine: who is not dead yet ends after the time of `pending`.
+        heavy_fence();
         for g in chunk {
             // Relaxed: compared with those that are up, under their lock.
             let sched = g.sched.load(Ordering::Relaxed);
             if exists(g.status.get())
                 && let Some(r) = table.up.iter().find(|r| ptr::eq(r.sched, sched))
             {
-                find_g(r.number, g);
+                find_g(&mut pending, r.number, g);
             }
         }
     });
-    emit::wait_for_room();
+    let _ = room && emit::wait_for_room();
     for r in &TABLE.lock().up {
         // SAFETY: in the table, and so not freed.
         for p in unsafe { &*r.ps } {
@@ -104,17 +109,20 @@ fn exists(status: Status) -> bool {
 }
 
 /// Records that there is a goroutine, and what it is called.
-fn find_g(number: u32, g: &G) {
+fn find_g(pending: &mut Pending, number: u32, g: &G) {
     let id = g.id().as_u64();
     // SAFETY: a location of the program's, always.
     let site = unsafe { ptr::from_ref(g.site()) } as u64;
-    found(number, Kind::Exists, NO_P, low(g.parent()), id, site);
-    let (name, _) = g.tag.copy();
-    if let Some(name) = name
-        && g.id().as_u64() == id
-    {
+    let (parent, (name, _)) = (g.parent(), g.tag.copy());
+    // What was read is this goroutine's, and not of the next one in the same G.
+    fence(Ordering::Acquire);
+    if g.id().as_u64() != id || !exists(g.status.get()) {
+        return;
+    }
+    pending.found(number, Kind::Exists, NO_P, low(parent), id, site);
+    if let Some(name) = name {
         let name = boxed(Text::Name(name.into()));
-        found(number, Kind::Name, NO_P, number.into(), id, name);
+        pending.found(number, Kind::Name, NO_P, number.into(), id, name);
     }
 }
 
@@ -155,7 +163,7 @@ fn look(p: &P) -> (bool, u32, Option<(u32, u64)>) {
 /// Records what a P does, if it did the same just before and just after: then it did so at the event's time.
 fn find_p(number: u32, p: &P) {
     let before = look(p);
-    let pending = emit::pending();
+    let mut pending = emit::pending();
     if look(p) != before {
         return; // its own events say it
     }

@@ -84,12 +84,17 @@ impl<'w> Stream<'w> {
         self.send();
     }
 
-    /// At this time there are no goroutines but these.
-    pub(crate) fn only(&mut self, alive: &[u64], at: u64) {
-        if !self.failed() {
-            Drawing::new(&mut self.model, &mut *self.sink, at).only(alive);
-            self.send();
+    /// A turn of the collector's has ended, at this time; and if it was looked, there are no goroutines but these.
+    pub(crate) fn end_turn(&mut self, alive: Option<&[u64]>, at: u64) {
+        if self.failed() {
+            return;
         }
+        let mut end = Drawing::new(&mut self.model, &mut *self.sink, at);
+        end.forget_ended();
+        if let Some(alive) = alive {
+            end.only(alive);
+        }
+        self.send();
     }
 
     /// Writes what there is. The writer is the user's: whatever it does, it ends here.

@@ -299,7 +299,11 @@ impl Dumper {
 
     /// Who waits on what, from the objects' side.
     fn join_crowds(&mut self, who: Who, objects: &[ObjectPicture]) {
-        for object in objects.iter().filter(|o| o.address != 0) {
+        for (i, object) in objects.iter().enumerate() {
+            // Once, though several arms of a select may be about the same.
+            if object.address == 0 || objects[..i].iter().any(|o| o.is_for_same(object)) {
+                continue;
+            }
             let crowds = self.dump.waiting.entry(object.address).or_default();
             let at = crowds.iter().position(|c| c.reason == object.reason);
             let at = at.unwrap_or_else(|| {

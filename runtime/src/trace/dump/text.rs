@@ -143,7 +143,9 @@ impl Dump {
             for crowd in self.waiting.get(&object.address).into_iter().flatten() {
                 let others = crowd.first.iter().copied().filter(|other| *other != who);
                 let others: Vec<_> = others.take(NAMED).collect();
-                let count = crowd.count - usize::from(crowd.reason == object.reason);
+                let own =
+                    |o: &ObjectPicture| (o.address, o.reason) == (object.address, crowd.reason);
+                let count = crowd.count - usize::from(objects.iter().any(own));
                 if count > 0 {
                     write!(f, "; [{}]: ", crowd.reason.as_str())?;
                     list(f, &others, count)?;
