@@ -141,7 +141,7 @@ impl Sched {
     ///
     /// # Safety
     /// As in `execute`.
-    #[inline]
+    #[inline(always)]
     unsafe fn bind_fiber(&self, m: &M, g: &G) -> Option<usize> {
         // SAFETY: the caller's promise.
         let p = unsafe { P::of(m) }.expect("an M that runs a goroutine has a P");
@@ -189,6 +189,7 @@ impl Sched {
     ///
     /// # Safety
     /// As in `execute`; g is off its stack.
+    #[inline(always)]
     unsafe fn finish(&self, m: &M, g: &G) {
         // SAFETY: the caller's promise; the fiber is idle.
         unsafe {
