@@ -223,7 +223,7 @@ impl Window {
     ///
     /// # Safety
     /// As for [`Window::park`].
-    #[inline]
+    #[inline(always)]
     pub unsafe fn park_until<F: FnOnce() -> bool>(
         self,
         wait: impl Into<Wait>,
