@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use runtime::Runtime;
+use std::io::Write;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -16,7 +17,15 @@ pub fn within<T: Send + 'static>(limit: Duration, f: impl FnOnce() -> T) -> T {
     let name = std::thread::current().name().unwrap_or("test").to_owned();
     let dog = std::thread::spawn(move || {
         if watch.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
-            eprintln!("\n{name}: still running after {limit:?}: aborting");
+            // Past the capture of what tests print, which an abort would lose.
+            let mut err = std::io::stderr();
+            let _ = writeln!(err, "\n{name}: still running after {limit:?}: aborting");
+            // Who hangs, if it can be seen: in a moment, or not at all.
+            std::thread::spawn(|| {
+                let dump = std::panic::catch_unwind(runtime::dump);
+                let _ = dump.map(|dump| writeln!(std::io::stderr(), "{}", dump.grouped()));
+            });
+            std::thread::sleep(Duration::from_secs(3));
             std::process::abort();
         }
     });
