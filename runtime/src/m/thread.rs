@@ -10,7 +10,6 @@ use crate::g::locals::{self, Table};
 use crate::g::parker::{Kind, Parker, Waiter};
 use crate::g::status::WaitReason;
 use crate::g::wait::{Subject, Wait};
-use crate::timer;
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 use std::time::Instant;
@@ -206,8 +205,9 @@ pub(crate) fn thread_parker() -> &'static ThreadParker {
 
 impl ThreadParker {
     /// Blocks the calling thread until its episode is over, or the deadline has passed; false if
-    /// the deadline came first. (The episode may end meanwhile: the caller must claim it.)
-    pub(crate) fn wait_until(&self, deadline: Option<Instant>) -> bool {
+    /// the deadline came first. (The episode may end meanwhile: the caller must claim it.) `clock` says since when it
+    /// sleeps, if it comes to that.
+    pub(crate) fn wait_until(&self, deadline: Option<Instant>, clock: fn() -> u64) -> bool {
         // A peer on another CPU often answers within a microsecond or two; a sleep and a wake
         // cost some 50. The claimer wakes the note exactly once per episode, after it has set
         // the word: the note is what must be waited for.
@@ -218,7 +218,7 @@ impl ThreadParker {
             }
             std::hint::spin_loop();
         }
-        self.label.since.store(timer::now(), Ordering::Release);
+        self.label.since.store(clock(), Ordering::Release);
         loop {
             let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
             if self.note.sleep(left) {
@@ -232,10 +232,10 @@ impl ThreadParker {
     }
 
     /// As [`ThreadParker::wait_until`], without a deadline, and to be seen by [`parked_threads`].
-    pub(crate) fn wait_for_ever(&self) {
+    pub(crate) fn wait_for_ever(&self, clock: fn() -> u64) {
         // Release: who sees it sees the episode that was armed before.
         self.asleep.store(true, Ordering::Release);
-        self.wait_until(None);
+        self.wait_until(None, clock);
         self.asleep.store(false, Ordering::Relaxed);
     }
 

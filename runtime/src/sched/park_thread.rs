@@ -5,6 +5,7 @@ use crate::atomics::{Ordering, light_fence};
 use crate::g::parker::Token;
 use crate::g::wait::Wait;
 use crate::m::thread::thread_parker;
+use crate::timer;
 use std::time::Instant;
 
 /// Blocks the calling plain thread until its waiter is claimed, or the deadline has passed.
@@ -45,8 +46,8 @@ pub(super) fn park_thread<F: FnOnce() -> bool>(
     let frames = may_end.then(|| me.parker.next_frame_end()).flatten();
     let limit = deadline.into_iter().chain(frames).min();
     if limit.is_none() {
-        me.wait_for_ever();
-    } else if !me.wait_until(limit) {
+        me.wait_for_ever(timer::now);
+    } else if !me.wait_until(limit, timer::now) {
         let token = match frames.is_some() && me.parker.fire_frames(Instant::now()) {
             true => Token::INTERRUPTED,
             false => Token::TIMEOUT,
@@ -54,7 +55,7 @@ pub(super) fn park_thread<F: FnOnce() -> bool>(
         if waiter.claim(token).is_some() {
             return (window, token);
         }
-        me.wait_until(None); // somebody has claimed it just now, and wakes the note
+        me.wait_until(None, timer::now); // somebody has claimed it just now, and wakes the note
     }
     (window, me.parker.token())
 }
