@@ -237,7 +237,7 @@ impl Registry {
 
 /// The chunks that there are now, as they lie in memory. They stay as long as any runtime is up, so who
 /// keeps one may look at the atomic fields of their Gs.
-pub(crate) fn chunks() -> Vec<*const [G]> {
+fn chunks() -> Vec<*const [G]> {
     let r = REGISTRY.lock();
     r.chunks.iter().map(|c| ptr::from_ref(&**c)).collect()
 }

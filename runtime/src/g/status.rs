@@ -23,6 +23,11 @@ pub(crate) enum Status {
 }
 
 impl Status {
+    /// Whether a goroutine of this status is one, and neither a free G nor over.
+    pub(crate) fn exists(self) -> bool {
+        !matches!(self, Status::Idle | Status::Dead)
+    }
+
     fn from_u32(n: u32) -> Status {
         match n {
             0 => Status::Idle,

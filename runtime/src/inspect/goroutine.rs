@@ -105,18 +105,13 @@ pub(crate) struct StackPicture {
 /// # Safety
 /// The runtime does not end meanwhile.
 pub(crate) unsafe fn for_each(sched: *const (), mut f: impl FnMut(&G)) {
-    for chunk in registry::chunks() {
-        // SAFETY: chunks stay while a runtime is up. Only atomic fields are read.
-        for g in unsafe { &*chunk } {
-            if ptr::eq(g.sched.load(Ordering::Relaxed), sched) && exists(g.status.get()) {
+    registry::walk(|chunk| {
+        for g in chunk {
+            if ptr::eq(g.sched.load(Ordering::Relaxed), sched) && g.status.get().exists() {
                 f(g);
             }
         }
-    }
-}
-
-fn exists(status: Status) -> bool {
-    !matches!(status, Status::Idle | Status::Dead)
+    });
 }
 
 /// Looks at a goroutine; `None` if it has ended by now.
@@ -171,7 +166,7 @@ pub(crate) unsafe fn look(g: &G, with_stack: bool) -> Option<Picture> {
     };
     // What was read above is this goroutine's, and not of the next one in the same G.
     fence(Ordering::Acquire);
-    (g.id().as_u64() == id && exists(g.status.get())).then_some(picture)
+    (g.id().as_u64() == id && g.status.get().exists()).then_some(picture)
 }
 
 /// Whether somebody, a goroutine or a thread, is parked in this very wait: then all that was copied since is right.

@@ -6,7 +6,6 @@ use super::event::{Kind, NO_P, Text, boxed, low};
 use super::program::User;
 use crate::atomics::atomic::fence;
 use crate::atomics::{Mutex, Ordering, heavy_fence, tracing};
-use crate::g::status::Status;
 use crate::g::{G, registry};
 use crate::p::P;
 use std::ptr;
@@ -88,7 +87,7 @@ pub(super) fn find_all() {
         for g in chunk {
             // Relaxed: compared with those that are up, under their lock.
             let sched = g.sched.load(Ordering::Relaxed);
-            if exists(g.status.get())
+            if g.status.get().exists()
                 && let Some(r) = table.up.iter().find(|r| ptr::eq(r.sched, sched))
             {
                 find_g(&mut pending, r.number, g);
@@ -104,10 +103,6 @@ pub(super) fn find_all() {
     }
 }
 
-fn exists(status: Status) -> bool {
-    !matches!(status, Status::Idle | Status::Dead)
-}
-
 /// Records that there is a goroutine, and what it is called.
 fn find_g(pending: &mut Pending, number: u32, g: &G) {
     let id = g.id().as_u64();
@@ -116,7 +111,7 @@ fn find_g(pending: &mut Pending, number: u32, g: &G) {
     let (parent, (name, _)) = (g.parent(), g.tag.copy());
     // What was read is this goroutine's, and not of the next one in the same G.
     fence(Ordering::Acquire);
-    if g.id().as_u64() != id || !exists(g.status.get()) {
+    if g.id().as_u64() != id || !g.status.get().exists() {
         return;
     }
     pending.found(number, Kind::Exists, NO_P, low(parent), id, site);
@@ -135,7 +130,7 @@ pub(super) fn alive() -> Vec<u64> {
             // The number first: if the G is another goroutine's by then, one that has ended is taken for alive,
             // and never one that is alive for ended.
             let id = g.id().as_u64();
-            if exists(g.status.get()) {
+            if g.status.get().exists() {
                 ids.push(id);
             }
         }
