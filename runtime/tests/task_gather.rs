@@ -2,9 +2,11 @@
 
 mod support;
 
+use runtime::park::WaitReason;
+use runtime::sync::Semaphore;
 use runtime::task::{Target, gather, gather_all, shield};
 use runtime::time::{Elapsed, sleep, timeout};
-use runtime::{JoinError, JoinHandle, Runtime, go};
+use runtime::{GoroutineState, JoinError, JoinHandle, Runtime, go};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -160,6 +162,44 @@ fn a_timeout_cancels_the_goroutines_and_waits_for_them() {
     with_procs(|rt| {
         rt.run(|| work(None));
         work(Some(rt));
+    });
+}
+
+/// All that wait are claimed before one of them unwinds.
+#[test]
+fn a_cancelled_goroutine_lets_none_of_the_others_go_on() {
+    with_procs(|rt| {
+        rt.run(|| {
+            for _ in 0..scale(20) {
+                let permit = Arc::new(Semaphore::new(1));
+                let (holds, waits, went_on) = (
+                    permit.clone(),
+                    permit.clone(),
+                    Arc::new(AtomicBool::new(false)),
+                );
+                let flag = went_on.clone();
+                let mut handles = vec![go!(move || {
+                    let _permit = holds.acquire();
+                    sleep(HOUR);
+                })];
+                while permit.available_permits() > 0 {
+                    runtime::yield_now();
+                }
+                handles.extend((0..200).map(|_| go!(|| sleep(HOUR))));
+                handles.push(go!(move || {
+                    let _permit = waits.acquire();
+                    flag.store(true, Ordering::SeqCst);
+                }));
+                // One that has not waited at all may find the permit there.
+                let waiting = GoroutineState::Waiting(WaitReason::Semacquire);
+                let all = || runtime::dump_without_stacks();
+                while !all().goroutines().any(|g| g.state() == waiting) {
+                    sleep(MS);
+                }
+                assert_eq!(timeout(MS, || gather(handles)).err(), Some(Elapsed));
+                assert!(!went_on.load(Ordering::SeqCst));
+            }
+        });
     });
 }
 

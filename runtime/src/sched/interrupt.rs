@@ -17,18 +17,23 @@ use std::time::{Duration, Instant};
 /// # Safety
 /// The goroutine is not freed meanwhile.
 pub(crate) unsafe fn cancel(g: &G) {
-    // SAFETY: the caller's promise.
-    unsafe { cancel_all(std::iter::once(g)) }
+    g.parker.request_cancel();
+    heavy_fence();
+    if let Some(claimed) = claim(&g.parker) {
+        claimed.ready();
+    }
 }
 
-/// As [`cancel`], of many at the cost of one fence.
+/// As [`cancel`], of many at the cost of one fence. All that wait are claimed before the first one runs:
+/// what it does when it unwinds can end the wait of none of the others.
 ///
 /// # Safety
 /// None of the goroutines is freed meanwhile.
 pub(crate) unsafe fn cancel_all<'a>(gs: impl Iterator<Item = &'a G> + Clone) {
     gs.clone().for_each(|g| g.parker.request_cancel());
     heavy_fence();
-    gs.filter_map(|g| claim(&g.parker)).for_each(Claimed::ready);
+    let claimed: Vec<Claimed> = gs.filter_map(|g| claim(&g.parker)).collect();
+    claimed.into_iter().for_each(Claimed::ready);
 }
 
 /// Tells a frame to end, and claims the wait that its waiter is in, if it is in one.
