@@ -195,6 +195,9 @@ pub(crate) struct Seen {
     pub(crate) pc: usize,
     pub(crate) sp: usize,
     pub(crate) bp: usize,
+    /// Where the registers lie that the switch has saved, below `sp`: the lowest word of its stack that is in
+    /// use.
+    pub(crate) saved: usize,
     /// One past the highest byte of its stack.
     pub(crate) top: usize,
     /// The lowest address of its stack, guard included.
@@ -233,6 +236,7 @@ pub(crate) fn look(control: usize, read: impl Fn(usize, &mut [usize]) -> bool) -
         pc,
         sp: at + size_of_val(&saved),
         bp,
+        saved: at,
         top,
         limit,
     })

@@ -225,14 +225,13 @@ fn traces_are_printed_in_gos_format() {
     let traces: Vec<Trace> = out.stderr.lines().map(brief).collect();
     // One every 20 ms for 400 ms, on a machine that does other things too.
     assert!((5..=30).contains(&traces.len()), "{}", traces.len());
+    // Not more often: but one that came late may be followed by another at once.
+    for (i, t) in traces.iter().enumerate() {
+        assert!(t.ms >= 20 * i as u64, "{} is number {i}", t.ms);
+    }
     for pair in traces.windows(2) {
         assert_sane(&pair[1], 3);
-        assert!(
-            pair[1].ms >= pair[0].ms + 15,
-            "{} after {}",
-            pair[1].ms,
-            pair[0].ms
-        );
+        assert!(pair[1].ms >= pair[0].ms);
         for (now, before) in pair[1].ticks.iter().zip(&pair[0].ticks) {
             assert!(now >= before);
         }

@@ -14,6 +14,7 @@ const TWINS: &[Twin] = twins![
     as_a_number,
     in_a_leaked_box,
     in_a_register_of_a_plain_thread,
+    in_a_register_of_one_that_waits_for_its_turn,
     in_a_manually_dropped,
     in_a_huge_allocation,
     in_a_timers_closure,
@@ -100,6 +101,27 @@ fn in_a_register_of_a_plain_thread(stage: &Stage) {
         // SAFETY: the box that was leaked above.
         unsafe { Box::from_raw(std::ptr::with_exposed_provenance_mut::<Ends>(x)) }.serve();
     });
+}
+
+/// Optimised, the switch of stacks is inlined into this loop, and what is used behind it may be in registers that the
+/// switch saves, and nowhere else.
+fn in_a_register_of_one_that_waits_for_its_turn(stage: &Stage) {
+    for _ in 0..4 {
+        let stage2 = stage.clone();
+        stage.go("yields", move || {
+            let ends = Arc::new(Ends::new(&stage2));
+            let start = std::time::Instant::now();
+            loop {
+                for _ in 0..100 {
+                    runtime::yield_now();
+                }
+                if start.elapsed() > Duration::from_millis(60) {
+                    break;
+                }
+            }
+            Arc::into_inner(ends).unwrap().serve();
+        });
+    }
 }
 
 fn in_a_manually_dropped(stage: &Stage) {

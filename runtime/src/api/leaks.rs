@@ -114,7 +114,8 @@ pub enum LeaksError {
     /// A thread of the process did not stop: it blocks `SIGURG`, or sleeps where no signal wakes it.
     NotStopped,
     /// There was not enough memory for the search, or too much to look through (256 GiB), no list of the threads in
-    /// `/proc`, or somebody held a lock that the search needs, each time that it was tried.
+    /// `/proc`, the system forbids `process_vm_readv`, or somebody held a lock that the search needs, each time that it
+    /// was tried.
     Resources,
     /// The search panicked, and has said so on standard error.
     Panicked,
@@ -130,9 +131,9 @@ impl fmt::Display for LeaksError {
             LeaksError::NotStopped => f.write_str(
                 "a thread did not stop (it blocks SIGURG, or sleeps where no signal wakes it)",
             ),
-            LeaksError::Resources => {
-                f.write_str("memory, /proc or a lock that is needed was not to be had")
-            }
+            LeaksError::Resources => f.write_str(
+                "memory, /proc, process_vm_readv or a lock that is needed was not to be had",
+            ),
             LeaksError::Panicked => f.write_str("the search panicked"),
             LeaksError::Thread(e) => write!(f, "there is no thread to be had: {e}"),
         }

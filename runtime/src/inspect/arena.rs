@@ -51,6 +51,16 @@ impl<T: Copy> MapVec<T> {
         true
     }
 
+    /// Makes room for so many values in all; false: there is no memory.
+    pub(crate) fn reserve(&mut self, values: usize) -> bool {
+        while values * size_of::<T>() > self.bytes {
+            if !self.grow() {
+                return false;
+            }
+        }
+        true
+    }
+
     #[cold]
     fn grow(&mut self) -> bool {
         let bytes = self.bytes * 2;

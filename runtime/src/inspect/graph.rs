@@ -1,9 +1,9 @@
-//! Who waits for what, and what that would take: the notes of the search for leaks (`leaks.rs`).
+//! Who waits for what, and where: the notes of the search for leaks (`leaks.rs`). What follows from them is in
+//! `rules.rs`.
 
 use super::arena::MapVec;
-use super::leaks::{NotNow, Why};
 use super::memory::{read, read_word};
-use super::roots::{Roots, Span};
+use super::roots::Span;
 use crate::atomics::Ordering;
 use crate::fiber;
 use crate::g::G;
@@ -14,9 +14,6 @@ use crate::g::wait::{Encoding, ListHead, Subject};
 use std::mem::offset_of;
 use std::ptr;
 
-/// So often the goroutines that wait for goroutines are gone through; longer chains are not followed.
-const PASSES: usize = 256;
-
 /// What there is to know of one goroutine.
 #[derive(Clone, Copy)]
 pub(super) struct Node {
@@ -26,61 +23,79 @@ pub(super) struct Node {
     pub(super) waiter: Option<Waiter>,
     pub(super) lost: bool,
     /// Its stack was, or will be, looked through.
-    reached: bool,
-    reason: WaitReason,
+    pub(super) reached: bool,
+    pub(super) reason: WaitReason,
     /// What it waits for: a range of `objects`.
-    objects: (u32, u32),
+    pub(super) objects: (u32, u32),
     /// The part of its stack that is in use; of one that runs, all of it.
-    stack: Span,
+    pub(super) stack: Span,
     /// The whole slot.
-    slot: Span,
+    pub(super) slot: Span,
     /// The scope that it belongs to, or 0.
-    scope: usize,
-    has_handle: bool,
+    pub(super) scope: usize,
+    pub(super) has_handle: bool,
     /// A closure, or a result, that lies in the G.
-    task: Option<[usize; G::TASK_WORDS]>,
+    pub(super) task: Option<[usize; G::TASK_WORDS]>,
 }
 
 /// Something that is waited for.
 #[derive(Clone, Copy)]
-struct Object {
-    address: usize,
-    what: &'static Subject,
+pub(super) struct Object {
+    pub(super) address: usize,
+    pub(super) what: &'static Subject,
 }
 
 impl Object {
     /// What its description names by this encoding.
-    fn field(&self, as_: Encoding) -> Option<usize> {
+    pub(super) fn field(&self, as_: Encoding) -> Option<usize> {
         let field = self.what.fields.iter().find(|f| f.as_ == as_)?;
         read_word(self.address + field.offset)
     }
 }
 
-/// A channel that a candidate waits on. Once for each of them.
+/// A channel that candidates wait on.
 #[derive(Clone, Copy)]
 struct Channel {
     address: usize,
     /// One past its highest address.
     end: usize,
-    node: u32,
+    /// The first of them in `waits`.
+    first: u32,
     reached: bool,
+}
+
+/// A goroutine of a scope.
+#[derive(Clone, Copy)]
+pub(super) struct Member {
+    pub(super) scope: usize,
+    pub(super) node: u32,
+    /// In the first one of each scope: its parent, or one of its goroutines, is not lost.
+    pub(super) alive: bool,
 }
 
 pub(super) struct Graph {
     pub(super) nodes: MapVec<Node>,
     objects: MapVec<Object>,
-    /// Sorted by address.
+    /// Candidates that wait on a channel, by its address.
+    waits: MapVec<(usize, u32)>,
+    /// Each channel once, by address.
     channels: MapVec<Channel>,
     /// The length of the longest of them.
     longest: usize,
     /// Nodes with stacks, by their place.
     by_stack: MapVec<u32>,
-    /// Who waits for the end of whom (by the address of its G).
-    joins: MapVec<(usize, u32)>,
-    /// Who belongs to which scope (by its address).
-    scopes: MapVec<(usize, u32)>,
-    /// Nodes whose stacks are to be looked through.
-    work: MapVec<u32>,
+    /// Nodes by the addresses of their Gs.
+    pub(super) by_g: MapVec<(usize, u32)>,
+    /// Candidates that wait for the end of a goroutine, by the address of its G.
+    pub(super) joins: MapVec<(usize, u32)>,
+    /// Candidates that wait for a mutex, by the place on its holder's stack that leads to the holder.
+    pub(super) locks: MapVec<(usize, u32)>,
+    /// Who belongs to which scope, by its address.
+    pub(super) scopes: MapVec<Member>,
+    /// Nodes whose stacks are to be looked through: each once at most.
+    pub(super) work: MapVec<u32>,
+    /// Nodes that are not lost, and of which nothing was concluded yet: each once at most.
+    pub(super) moved: MapVec<u32>,
     /// By pages: whether a channel or a candidate's stack may be there.
     filter: MapVec<u64>,
 }
@@ -99,25 +114,34 @@ impl Graph {
         Some(Graph {
             nodes: MapVec::new()?,
             objects: MapVec::new()?,
+            waits: MapVec::new()?,
             channels: MapVec::new()?,
             longest: 0,
             by_stack: MapVec::new()?,
+            by_g: MapVec::new()?,
             joins: MapVec::new()?,
+            locks: MapVec::new()?,
             scopes: MapVec::new()?,
             work: MapVec::new()?,
+            moved: MapVec::new()?,
             filter,
         })
     }
 
-    /// Its own memory. `work` may grow later: what it holds are small numbers.
-    pub(super) fn spans(&self) -> [Span; 7] {
+    /// Its own memory; it does not grow after `sort`.
+    pub(super) fn spans(&self) -> [Span; 12] {
         [
             self.nodes.span(),
             self.objects.span(),
+            self.waits.span(),
             self.channels.span(),
             self.by_stack.span(),
+            self.by_g.span(),
             self.joins.span(),
+            self.locks.span(),
             self.scopes.span(),
+            self.work.span(),
+            self.moved.span(),
             self.filter.span(),
         ]
     }
@@ -161,7 +185,8 @@ impl Graph {
         }
         let at_rest = parked.is_some() || status == Status::Runnable;
         if at_rest && let Some(seen) = fiber::look(fiber, read) {
-            node.stack.start = seen.sp;
+            // With the registers that outlive a call: a value may be in one of them, and nowhere else.
+            node.stack.start = seen.saved;
             let ours = ptr::eq(g.sched.load(Ordering::Relaxed), sched);
             if ours && !seen.label.bounded && parked.is_some() {
                 node.waiter = parked;
@@ -178,8 +203,13 @@ impl Graph {
         if node.slot.end != 0 {
             complete &= self.by_stack.push(number);
         }
+        complete &= self.by_g.push((node.g.addr(), number));
         if node.scope != 0 {
-            complete &= self.scopes.push((node.scope, number));
+            complete &= self.scopes.push(Member {
+                scope: node.scope,
+                node: number,
+                alive: false,
+            });
         }
         if node.lost {
             for i in node.objects.0..node.objects.1 {
@@ -187,12 +217,11 @@ impl Graph {
                 let address = object.address;
                 complete &= match object.what.kind {
                     "goroutine" => self.joins.push((address, number)),
-                    "chan" => self.channels.push(Channel {
-                        address,
-                        end: address + object.field(Encoding::Size).unwrap_or(UNKNOWN),
-                        node: number,
-                        reached: false,
-                    }),
+                    "mutex" => match object.field(Encoding::Address) {
+                        Some(place) => self.locks.push((place, number)),
+                        None => true,
+                    },
+                    "chan" => self.waits.push((address, number)),
                     _ => true,
                 };
             }
@@ -225,7 +254,7 @@ impl Graph {
         })
     }
 
-    fn objects_of(&self, node: &Node) -> &[Object] {
+    pub(super) fn objects_of(&self, node: &Node) -> &[Object] {
         &self.objects[node.objects.0 as usize..node.objects.1 as usize]
     }
 
@@ -262,14 +291,19 @@ impl Graph {
         let nodes = &self.nodes;
         self.by_stack
             .sort_unstable_by_key(|&i| nodes[i as usize].slot.start);
-        self.channels.sort_unstable_by_key(|c| c.address);
+        self.waits.sort_unstable();
+        self.by_g.sort_unstable();
         self.joins.sort_unstable();
-        self.scopes.sort_unstable();
-        let mut complete = true;
-        for i in 0..self.channels.len() {
-            let Channel { address, end, .. } = self.channels[i];
-            self.mark_filter(address, end);
-            self.longest = self.longest.max(end - address);
+        self.locks.sort_unstable();
+        self.scopes.sort_unstable_by_key(|m| m.scope);
+        // From now on nothing grows.
+        let all = self.nodes.len();
+        let mut complete = self.work.reserve(all) && self.moved.reserve(all);
+        for i in 0..self.waits.len() {
+            let address = self.waits[i].0;
+            if i == 0 || address != self.waits[i - 1].0 {
+                complete &= self.note_channel(address, i as u32);
+            }
         }
         for i in 0..self.nodes.len() {
             let node = self.nodes[i];
@@ -287,11 +321,27 @@ impl Graph {
         // The stacks of all others are looked through in any case, and what waits in their Gs.
         for i in 0..self.nodes.len() {
             if !self.nodes[i].lost {
-                complete &= self.work.push(i as u32);
+                complete &= self.work.push(i as u32) && self.moved.push(i as u32);
                 self.nodes[i].reached = true;
             }
         }
         complete
+    }
+
+    fn note_channel(&mut self, address: usize, first: u32) -> bool {
+        let node = self.nodes[self.waits[first as usize].1 as usize];
+        let objects = self.objects_of(&node);
+        let object = objects.iter().find(|o| o.address == address);
+        let size = object.and_then(|o| o.field(Encoding::Size));
+        let end = address + size.unwrap_or(UNKNOWN);
+        self.mark_filter(address, end);
+        self.longest = self.longest.max(end - address);
+        self.channels.push(Channel {
+            address,
+            end,
+            first,
+            reached: false,
+        })
     }
 
     fn mark_filter(&mut self, start: usize, end: usize) {
@@ -313,7 +363,7 @@ impl Graph {
     /// the other waits until it is done. (Elsewhere such words are what the runtime, or a channel that is
     /// gone, has left.)
     #[inline(always)]
-    fn reach_from_stack(&mut self, word: usize) {
+    pub(super) fn reach_from_stack(&mut self, word: usize) {
         if self.may_lead(word) {
             self.reach_channel(word);
             self.reach_stack(word);
@@ -331,10 +381,17 @@ impl Graph {
         let mut i = self.channels.partition_point(|c| c.address <= word);
         while i > 0 && word - self.channels[i - 1].address < self.longest {
             i -= 1;
-            if !self.channels[i].reached && word < self.channels[i].end {
-                self.channels[i].reached = true;
-                let node = self.channels[i].node;
-                self.goes_on(node);
+            let Channel { address, end, .. } = self.channels[i];
+            if self.channels[i].reached || word >= end {
+                continue;
+            }
+            self.channels[i].reached = true;
+            let mut at = self.channels[i].first as usize;
+            while let Some(&(channel, waits)) = self.waits.get(at)
+                && channel == address
+            {
+                self.goes_on(waits);
+                at += 1;
             }
         }
     }
@@ -351,115 +408,12 @@ impl Graph {
     }
 
     /// The node in whose slot an address is.
-    fn owner_of(&self, address: usize) -> Option<u32> {
+    pub(super) fn owner_of(&self, address: usize) -> Option<u32> {
         let nodes = &self.nodes;
         let at = self
             .by_stack
             .partition_point(|&i| nodes[i as usize].slot.start <= address);
         let i = *self.by_stack.get(at.checked_sub(1)?)?;
         (address < nodes[i as usize].slot.end).then_some(i)
-    }
-
-    /// It is not lost.
-    fn goes_on(&mut self, i: u32) {
-        let node = &mut self.nodes[i as usize];
-        node.lost = false;
-        if !node.reached {
-            node.reached = true;
-            self.work.push(i);
-        }
-    }
-
-    /// Takes back all that something alive could make go on.
-    pub(super) fn take_back(&mut self, roots: &mut Roots) -> Result<(), NotNow> {
-        for _ in 0..PASSES {
-            while let Some(i) = self.work.pop() {
-                let node = self.nodes[i as usize];
-                if let Some(words) = node.task {
-                    words.iter().for_each(|&word| self.reach(word));
-                }
-                if node.stack.end != 0 {
-                    roots.scan_stack(node.stack, |word| self.reach_from_stack(word));
-                }
-            }
-            let mut all_stay = true;
-            for i in 0..self.nodes.len() {
-                if self.nodes[i].lost && self.could_go_on(&self.nodes[i]) {
-                    // Its stack may have been looked through before: there is no work, and yet a change.
-                    all_stay = false;
-                    self.goes_on(i as u32);
-                }
-            }
-            if all_stay {
-                return Ok(());
-            }
-        }
-        Err(NotNow)
-    }
-
-    /// Whether another goroutine, that is not lost, could end its wait.
-    fn could_go_on(&self, node: &Node) -> bool {
-        let address = node.g.addr();
-        if node.has_handle && !self.pairs(&self.joins, address).any(|j| j.lost) {
-            return true; // by a cancel; unless the handle is where somebody joins it
-        }
-        if node.scope != 0 && self.scope_is_alive(node.scope) {
-            return true; // one that fails cancels the others
-        }
-        match node.reason {
-            WaitReason::MutexLock => self.holder(node).is_none_or(|h| !h.lost),
-            WaitReason::Join => self.target(node).is_none_or(|t| !t.lost),
-            WaitReason::Scope => {
-                let scope = self.objects_of(node)[0].address;
-                let mut members = self.pairs(&self.scopes, scope).peekable();
-                members.peek().is_none() || members.any(|m| !m.lost)
-            }
-            _ => false,
-        }
-    }
-
-    /// Whether the scope has a goroutine, or a parent, that is not lost.
-    fn scope_is_alive(&self, scope: usize) -> bool {
-        let parent = self.owner_of(scope).map(|i| &self.nodes[i as usize]);
-        parent.is_none_or(|p| !p.lost) || self.pairs(&self.scopes, scope).any(|m| !m.lost)
-    }
-
-    /// Those that a sorted table has under an address.
-    fn pairs<'a>(
-        &'a self,
-        table: &'a [(usize, u32)],
-        address: usize,
-    ) -> impl Iterator<Item = &'a Node> {
-        let from = table.partition_point(|&(a, _)| a < address);
-        let same = table[from..]
-            .iter()
-            .take_while(move |&&(a, _)| a == address);
-        same.map(|&(_, i)| &self.nodes[i as usize])
-    }
-
-    /// Who has the mutex that it waits for. `None`: that is not known.
-    fn holder(&self, node: &Node) -> Option<&Node> {
-        let object = self.objects_of(node).first()?;
-        let place = object.field(Encoding::Address)?;
-        let owner = &self.nodes[self.owner_of(place)? as usize];
-        // Behind its end, the stack is another's.
-        (owner.stack.start <= place).then_some(owner)
-    }
-
-    /// The goroutine whose end it waits for.
-    fn target(&self, node: &Node) -> Option<&Node> {
-        let address = self.objects_of(node).first()?.address;
-        self.nodes.iter().find(|n| n.g.addr() == address)
-    }
-
-    pub(super) fn why(&self, node: &Node) -> Why {
-        match node.reason {
-            WaitReason::MutexLock => Why::Lock(self.holder(node).map_or(0, |h| h.id)),
-            WaitReason::Join => Why::Join(self.target(node).map_or(0, |t| t.id)),
-            WaitReason::Scope => Why::Scope,
-            WaitReason::ChanReceive | WaitReason::ChanSend => Why::Channel,
-            WaitReason::Select if node.objects.0 < node.objects.1 => Why::Channel,
-            _ => Why::Nil,
-        }
     }
 }

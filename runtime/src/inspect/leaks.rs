@@ -28,11 +28,13 @@
 
 use super::arena::MapVec;
 use super::graph::Graph;
+use super::memory::read_word;
 use super::roots::{Roots, Span};
 use crate::fiber;
 use crate::g::parker::Waiter;
 use crate::g::{G, registry};
 use crate::stack::for_each_slab;
+use std::ptr;
 
 /// Why a goroutine can never go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +73,13 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    /// To be made before the others are stopped.
+    /// To be made before the others are stopped. `None`: there is no memory, or none of it can be read.
     pub(crate) fn new() -> Option<Search> {
         fiber::prepare_to_look();
+        // Where the system forbids it (a filter of calls), nothing would be found, which is not the same as that there
+        // is nothing.
+        let word = 1usize;
+        read_word(ptr::from_ref(&word).addr()).filter(|&read| read == word)?;
         Some(Search {
             roots: Roots::new()?,
             excluded: MapVec::new()?,

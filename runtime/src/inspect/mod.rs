@@ -17,6 +17,7 @@ mod graph;
 pub(crate) mod leaks;
 pub(crate) mod memory;
 pub(crate) mod roots;
+mod rules;
 pub(crate) mod stop;
 pub(crate) mod symbols;
 pub(crate) mod thread;
