@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::{PROCS, run};
+use common::{PROCS, run, run_command};
 use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_deadlock");
 const FATAL: &str = "fatal error: all goroutines are asleep - deadlock!";
@@ -21,6 +22,21 @@ fn run_panics_and_the_report_names_all() {
     }
     let out = run(PROGRAM, ["cross"]);
     assert!(out.stderr.contains("\"b\" [chan receive"), "{}", out.stderr);
+}
+
+/// The thread that writes the trace can wake nobody.
+#[test]
+fn also_while_the_program_is_traced() {
+    let file = std::env::temp_dir().join(format!("weft-{}-deadlock.pftrace", std::process::id()));
+    for procs in PROCS {
+        let mut program = Command::new(PROGRAM);
+        let program = program.args(["cross", "--procs", &procs.to_string()]);
+        let debug = format!("trace={}", file.display());
+        let out = run_command(program.env("RUNTIME_DEBUG", debug)).expect_code(101);
+        assert!(out.stderr.contains(FATAL), "{}", out.stderr);
+        assert!(std::fs::metadata(&file).unwrap().len() > 0);
+    }
+    std::fs::remove_file(&file).unwrap();
 }
 
 #[test]

@@ -198,6 +198,8 @@ mod fences {
         if MODES.symmetric.load(Ordering::Relaxed) {
             // SeqCst: stands in for the fence that membarrier would have put here.
             fence(Ordering::SeqCst);
+            // And for its interrupt: the clock of a trace is not read ahead of the fence either.
+            crate::trace::clock::settle();
         }
     }
 

@@ -425,29 +425,6 @@ fn a_runtime_may_start_and_end_in_the_middle() {
 }
 
 #[test]
-fn what_was_there_before_is_known_by_name() {
-    within_minute(|| {
-        let _alone = alone();
-        let rt = runtime::start(2);
-        let (tx, rx) = bounded::<()>(0);
-        let old = rt.run(move || {
-            go!(name = "old", move || {
-                let _ = rx.recv();
-            })
-        });
-        assert!(eventually(|| rt
-            .schedtrace(true)
-            .contains("(chan receive)")));
-        let (trace, ()) = traced(|| {
-            drop(tx);
-            old.join().unwrap();
-        });
-        let g = trace.named("old");
-        assert!(trace.instants("unblock").any(|e| e.number("g") == g));
-    });
-}
-
-#[test]
 fn plain_threads_have_regions_and_logs_too() {
     within_minute(|| {
         let _alone = alone();

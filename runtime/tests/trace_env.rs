@@ -78,6 +78,33 @@ fn a_program_that_exits_leaves_a_complete_trace() {
 }
 
 #[test]
+fn forking_child() {
+    if is_child("forking_child") {
+        runtime::start(2).run(|| {
+            work();
+            // SAFETY: the child does nothing but exit.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                // SAFETY: it does not return.
+                unsafe { libc::exit(7) };
+            }
+            let mut status = 0;
+            // SAFETY: our own child, and a place for its status.
+            let ended = unsafe { libc::waitpid(child, &mut status, 0) };
+            assert_eq!((ended, libc::WEXITSTATUS(status)), (child, 7));
+        });
+    }
+}
+
+#[test]
+fn a_forked_process_that_exits_leaves_its_parents_trace_alone() {
+    within_minute(|| {
+        let bytes = trace_of("forking_child", "fork.pftrace");
+        check(&traced::perfetto_of_another(&bytes));
+    });
+}
+
+#[test]
 fn several_child() {
     if is_child("several_child") {
         let first = runtime::start(1);

@@ -90,6 +90,11 @@ impl Builder {
         self.trace.tracks.len() - 1
     }
 
+    /// The track's name has become known later.
+    pub(super) fn rename(&mut self, track: usize, name: &str) {
+        self.trace.tracks[track].name = name.to_owned();
+    }
+
     fn string(&mut self, text: &str) -> u32 {
         if let Some(&at) = self.strings.get(text) {
             return at;

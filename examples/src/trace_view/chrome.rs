@@ -238,8 +238,8 @@ impl Reader {
     }
 
     fn declare(&mut self, group: u64, number: u64, name: &str) {
-        if self.tracks.contains_key(&(group, number)) {
-            return;
+        if let Some(&track) = self.tracks.get(&(group, number)) {
+            return self.builder.rename(track, name);
         }
         let runtime = self.runtimes.get(&(group / 10)).copied();
         let Some(kind) = kind(group, number) else {

@@ -181,10 +181,13 @@ impl Reader {
 
     fn declare(&mut self, track: TrackDescriptor) {
         let Some(uuid) = track.uuid else { return };
-        if self.roles.contains_key(&uuid) {
+        let name = track.name.unwrap_or_default();
+        if let Some((role, _)) = self.roles.get(&uuid) {
+            if let Role::Line { track, .. } = role {
+                self.builder.rename(*track, &name);
+            }
             return;
         }
-        let name = track.name.unwrap_or_default();
         let parent = track.parent_uuid.and_then(|parent| self.roles.get(&parent));
         let parent = parent.map(|(role, name)| (*role, name.clone()));
         let role = if let Some(process) = track.process {

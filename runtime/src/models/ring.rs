@@ -3,7 +3,9 @@
 //! Written out here: the owner, who records events and counts those that found no room, and the collector of
 //! `trace/collector.rs`: in each turn a look at the clock, the heavy fence, and the ring's turn. Slots are cells
 //! that loom watches. The clock is a counter that all threads add to, *without any ordering*: it is the same for all,
-//! as the time stamp counter is, and shows nobody anything else.
+//! as the time stamp counter is, and shows nobody anything else. (Not here: the change from one session to the next, and
+//! the last turn of a ring whose thread has ended, where the lock of the list of rings orders all; and what
+//! `settle` is for, since this clock is not read ahead.)
 
 use super::{check, spawn};
 use crate::atomics::atomic::{AtomicU64, AtomicUsize};
@@ -107,6 +109,10 @@ impl World {
         if let Some(before) = told.hole.or(closed) {
             assert_eq!(hole.map(|h| h.since), Some(before), "a hole is forgotten");
         }
+        assert!(
+            hole.is_none_or(|hole| hole.count > 0),
+            "who sees since when sees how many"
+        );
         told.hole = hole.filter(|h| !h.closed).map(|h| h.since);
         told.until = now;
     }

@@ -94,7 +94,7 @@ impl Collector {
                 self.obey(command);
             }
             if ended {
-                return;
+                return session::i_collected();
             }
         }
     }
@@ -103,12 +103,17 @@ impl Collector {
         // Whoever asked may be gone (it panicked): nobody minds.
         match command {
             Command::Attach(consumer, answer) => {
+                // After the turn: one that starts from now on says what it is called.
+                let names = runtimes::names();
                 match *consumer {
                     Consumer::Trace(mut stream) => {
-                        stream.begin(self.anchor.ns);
+                        stream.begin(self.anchor.ns, names);
                         self.trace = Some(stream);
                     }
-                    Consumer::Flight(flight) => self.flight = Some(flight),
+                    Consumer::Flight(mut flight) => {
+                        flight.begin(names);
+                        self.flight = Some(flight);
+                    }
                 }
                 let _ = answer.send(());
             }
@@ -122,7 +127,7 @@ impl Collector {
             }
             Command::Detach(What::Flight, _, answer) => {
                 let flight = self.flight.take();
-                let end = flight.map(|flight| flight.summary());
+                let end = flight.map(|flight| flight.summary(&self.holes));
                 let _ = answer.send(end.ok_or(TraceError::NotRunning));
             }
             Command::Snapshot(answer) => {

@@ -167,6 +167,20 @@ impl Drawing<'_> {
         self.draw_g(g, open);
     }
 
+    /// As [`Drawing::track`], now that its name is known. (It has a track already if it used one before it was
+    /// found at a trace's beginning.)
+    pub(super) fn name_track(&mut self, g: u64) {
+        let state = self.g(g);
+        if !state.tracked {
+            return self.track(g);
+        }
+        let (rt, name, regions) = (state.rt, state.track_name(g), state.regions_declared);
+        self.sink.rename(Track::G(rt, g), &name);
+        if regions {
+            self.sink.rename(Track::Regions(rt, g), &name);
+        }
+    }
+
     pub(super) fn g_track(&mut self, g: u64) -> Track {
         Track::G(self.g(g).rt, g)
     }

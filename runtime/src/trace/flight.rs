@@ -45,6 +45,11 @@ impl Flight {
         }
     }
 
+    /// It begins now, with these runtimes.
+    pub(crate) fn begin(&mut self, runtimes: Vec<(u32, String)>) {
+        self.before.know(runtimes);
+    }
+
     /// Adds the events of a turn that ended `now`, and, if it was looked, which goroutines there were then; and
     /// forgets what is too old, or too much.
     pub(crate) fn remember(&mut self, events: Arc<Vec<Event>>, alive: Option<Vec<u64>>, now: u64) {
@@ -116,13 +121,13 @@ impl Flight {
         }
     }
 
-    /// What it has seen, in all.
-    pub(crate) fn summary(&self) -> Summary {
+    /// What it has seen, in all, with what is known to be missing now.
+    pub(crate) fn summary(&self, holes: &[Event]) -> Summary {
         let kept = || self.chunks.iter().flat_map(|c| c.events.iter());
         let lost = kept().filter(|e| e.kind == Kind::Lost);
         Summary {
             events: self.before.events + kept().count() as u64,
-            lost: self.before.lost + lost.map(|e| e.small).sum::<u64>(),
+            lost: self.before.lost + lost.chain(holes).map(|e| e.small).sum::<u64>(),
             bytes: 0,
         }
     }

@@ -30,8 +30,10 @@ impl Drawing<'_> {
                 let g = self.g(e.g);
                 if !g.tracked {
                     g.rt = e.small as u32;
+                }
+                if g.name.is_none() {
                     g.name.clone_from(&e.text);
-                    self.track(e.g);
+                    self.name_track(e.g);
                 }
             }
             Kind::FoundP => self.found_p(e),

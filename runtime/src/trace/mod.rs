@@ -30,7 +30,7 @@
 //! tells how it works and what it measures.
 
 mod chrome;
-mod clock;
+pub(crate) mod clock;
 mod collector;
 mod draw;
 pub(crate) mod dump;

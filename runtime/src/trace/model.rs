@@ -134,6 +134,15 @@ pub(crate) struct Model {
     pub(super) ended: Vec<u64>,
 }
 
+impl Model {
+    /// These runtimes are up, and are called so.
+    pub(super) fn know(&mut self, runtimes: Vec<(u32, String)>) {
+        for (number, name) in runtimes {
+            self.runtimes.entry(number).or_default().name = name;
+        }
+    }
+}
+
 impl Goroutine {
     /// What slices of it are called.
     pub(super) fn title<'a>(&'a self, g: u64, buffer: &'a mut String) -> Name<'a> {

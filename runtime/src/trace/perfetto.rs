@@ -38,6 +38,7 @@ mod field {
         pub(in super::super) const PARENT: u32 = 5;
         pub(in super::super) const CHILD_ORDERING: u32 = 11;
         pub(in super::super) const RANK: u32 = 12;
+        pub(in super::super) const MERGE: u32 = 15;
         pub(in super::super) const PID: u32 = 1;
         pub(in super::super) const PROCESS_NAME: u32 = 6;
     }
@@ -77,6 +78,9 @@ const NEEDS_STATE: u64 = 2;
 
 /// Children are in the order of their ranks.
 const EXPLICIT: u64 = 3;
+
+/// A track stays one of its own, whatever it is called, and has the last name that it was given.
+const NEVER: u64 = 2;
 
 const BUILTIN_REALTIME: u64 = 1;
 const BUILTIN_MONOTONIC: u64 = 3;
@@ -146,6 +150,7 @@ impl Perfetto {
         if ordered {
             self.inner.number(track::CHILD_ORDERING, EXPLICIT);
         }
+        self.inner.number(track::MERGE, NEVER);
         self.packet.number(packet::SEQUENCE_ID, SEQUENCE);
         self.packet.message(packet::TRACK_DESCRIPTOR, &self.inner);
         self.flush();
@@ -305,6 +310,13 @@ impl Sink for Perfetto {
         };
         let ordered = matches!(track, Track::Runtime(_));
         self.descriptor(track.uuid(), parent, name, rank, ordered);
+    }
+
+    fn rename(&mut self, track: Track, name: &str) {
+        // What is called by its place has its name already.
+        if !matches!(track, Track::Regions(..)) {
+            self.declare(track, name);
+        }
     }
 
     fn begin(

@@ -19,12 +19,15 @@ struct Program {
     on: bool,
     /// How many have been.
     files: u32,
+    /// The process that began it.
+    process: u32,
 }
 
 static PROGRAM: Mutex<Program> = Mutex::new(Program {
     users: 0,
     on: false,
     files: 0,
+    process: 0,
 });
 
 /// The `n`th file: `trace.pftrace`, `trace-2.pftrace`, ...
@@ -76,6 +79,7 @@ impl Program {
         let consumer = Consumer::Trace(Stream::new(format, Box::new(file)));
         session::attach(Some(Owner::Environment), consumer).map_err(|e| e.to_string())?;
         self.on = true;
+        self.process = std::process::id();
         self.files += 1;
         static ONCE: Once = Once::new();
         // SAFETY: a function of this program's, which does not unwind.
@@ -101,9 +105,11 @@ impl Program {
     }
 }
 
-/// The process exits. Whatever else its threads do, it does not wait for them.
+/// The process exits. Whatever else its threads do, it does not wait for them. (In a child that was forked, the
+/// collector's thread does not exist.)
 extern "C" fn at_exit() {
     if let Some(mut program) = PROGRAM.try_lock()
+        && program.process == std::process::id()
         && std::mem::replace(&mut program.on, false)
     {
         session::try_detach(What::Trace, Some(Owner::Environment));

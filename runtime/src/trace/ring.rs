@@ -163,7 +163,7 @@ impl Ring {
             || self.own.lost_since.load(Ordering::Relaxed) != 0
         {
             // SAFETY: the caller is the owner.
-            if !unsafe { self.make_room(head) } {
+            if !unsafe { self.make_room(head, settled) } {
                 self.own.state.store(state, Ordering::Release);
                 return Put::Full;
             }
@@ -188,13 +188,16 @@ impl Ring {
     }
 
     /// The ring looked full, or was full before: whether there is room for an event, after the one that says
-    /// how many are missing.
+    /// how many are missing. `settled` is as for [`Ring::put`].
     ///
     /// # Safety
     /// The caller is the owner.
     #[cold]
     #[inline(never)]
-    unsafe fn make_room(&self, head: u64) -> bool {
+    unsafe fn make_room(&self, head: u64, settled: bool) -> bool {
+        if settled {
+            clock::settle();
+        }
         // Acquire: pairs with the Release in `take`, after which these slots are ours.
         let tail = self.taken.tail.load(Ordering::Acquire);
         self.own.tail_seen.set(tail);

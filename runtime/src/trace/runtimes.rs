@@ -5,7 +5,7 @@ use super::emit::{self, Pending, found};
 use super::event::{Kind, NO_P, Text, boxed, low};
 use super::program::User;
 use crate::atomics::atomic::fence;
-use crate::atomics::{Mutex, Ordering, heavy_fence, tracing};
+use crate::atomics::{Mutex, Ordering, heavy_fence, set_tracing, tracing};
 use crate::g::{G, registry};
 use crate::p::P;
 use std::ptr;
@@ -67,16 +67,33 @@ pub(crate) fn ended(number: u32) {
     drop(ended); // maybe, the trace of the program ends
 }
 
-/// Records what there is when the recording begins: the runtimes, all goroutines with their names, which Ps are
-/// idle, and what runs on the others. They go on meanwhile, so it is true of each at some moment, and what they
-/// do then is recorded as well.
-pub(super) fn find_all() {
-    for r in &TABLE.lock().up {
+/// The numbers and names of those that are up.
+pub(super) fn names() -> Vec<(u32, String)> {
+    let table = TABLE.lock();
+    table
+        .up
+        .iter()
+        .map(|r| (r.number, r.name.clone()))
+        .collect()
+}
+
+/// The recording begins: turns it on, after it was recorded which runtimes are up. So the events of each
+/// come after it, and of one that starts meanwhile, what it says itself.
+pub(super) fn begin() {
+    let table = TABLE.lock();
+    for r in &table.up {
         // SAFETY: in the table, and so not freed.
         let procs = unsafe { &*r.ps }.len() as u32;
         let text = Text::Runtime(r.number, r.name.clone(), procs);
         found(r.number, Kind::RuntimeStart, NO_P, 0, 0, boxed(text));
     }
+    set_tracing(true);
+}
+
+/// Records what else there is when the recording begins: all goroutines with their names, which Ps are
+/// idle, and what runs on the others. They go on meanwhile, so it is true of each at some moment, and what they
+/// do then is recorded as well.
+pub(super) fn find_all() {
     let mut room = true;
     registry::walk(|chunk| {
         room = room && emit::wait_for_room();

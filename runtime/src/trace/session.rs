@@ -65,8 +65,22 @@ pub(super) fn sleep(limit: Duration) {
 /// The calling thread is the collector.
 pub(super) fn i_collect() {
     // SAFETY: gettid has no preconditions.
-    // Relaxed: compared by the same thread only.
+    // Relaxed: a number.
     COLLECTOR.store(unsafe { libc::gettid() } as u32, Ordering::Relaxed);
+}
+
+/// The calling thread was the collector.
+pub(super) fn i_collected() {
+    COLLECTOR.store(0, Ordering::Relaxed);
+}
+
+/// The collector's thread, if there is one that runs no code of the user's: it can wake nobody. (What a trace is
+/// written to by [`Owner::Program`] is the user's.)
+pub(crate) fn quiet_thread() -> Option<u32> {
+    let running = RUNNING.try_lock()?;
+    let quiet = running.as_ref()?.trace != Some(Owner::Program);
+    // Relaxed: the number is of a thread that was seen in the list of threads, or of none.
+    Some(COLLECTOR.load(Ordering::Relaxed)).filter(|&tid| quiet && tid != 0)
 }
 
 /// Registers the ring of `m` with the session, a new one if it has none. `None`: the session has ended.
@@ -193,7 +207,7 @@ pub(crate) fn attach(owner: Option<Owner>, consumer: Consumer) -> Result<(), Tra
         }
         return Err(TraceError::Collector);
     }
-    set_tracing(true);
+    runtimes::begin();
     // Pairs with the light fences before the questions in `sched/spawn.rs`: a goroutine that says nothing of its
     // beginning is seen in its G by what comes now.
     heavy_fence();

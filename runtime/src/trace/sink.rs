@@ -159,6 +159,11 @@ pub(crate) trait Sink: Send {
 
     fn declare(&mut self, track: Track, name: &str);
 
+    /// The name of a track that was declared becomes known only now.
+    fn rename(&mut self, track: Track, name: &str) {
+        self.declare(track, name);
+    }
+
     /// A slice begins, inside of those that are open on the track; `flow` ends here.
     fn begin(
         &mut self,

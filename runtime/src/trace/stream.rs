@@ -54,9 +54,10 @@ impl<'w> Stream<'w> {
         }
     }
 
-    /// The trace begins at this time.
-    pub(crate) fn begin(&mut self, at: u64) {
+    /// The trace begins at this time, with these runtimes.
+    pub(crate) fn begin(&mut self, at: u64, runtimes: Vec<(u32, String)>) {
         self.sink.head(at);
+        self.model.know(runtimes);
     }
 
     /// As [`Stream::begin`], in the middle of what `model` knows.

@@ -113,7 +113,11 @@ fn perfetto_of(bytes: &[u8], pid: Option<u32>) -> Trace {
             }
         }
         if let Some(track) = packet.track_descriptor {
-            assert!(uuids.insert(track.uuid), "declared twice: {track:?}");
+            if !uuids.insert(track.uuid) {
+                let before = place_of(track.uuid).and_then(|place| trace.tracks.get(&place));
+                let renamed = before.is_some_and(|before| *before != track.name);
+                assert!(renamed, "declared twice: {track:?}");
+            }
             if let Some(process) = &track.process {
                 assert!(pid.is_none_or(|pid| process.pid as u32 == pid));
             } else {
@@ -189,8 +193,15 @@ pub fn chrome(bytes: &[u8]) -> Trace {
             "M" => {
                 let what = e["args"]["name"].as_str().unwrap().to_owned();
                 match name.as_str() {
-                    "thread_name" => _ = trace.tracks.insert(on, what),
-                    "process_name" => {}
+                    "thread_name" => {
+                        let before = trace.tracks.insert(on, what.clone());
+                        assert_ne!(before, Some(what), "declared twice");
+                    }
+                    "process_name" => {
+                        if let (Place::P(rt, _), Some(name)) = (on, what.strip_suffix(": Ps")) {
+                            trace.runtimes.insert(rt, name.to_owned());
+                        }
+                    }
                     other => panic!("{other}"),
                 }
                 continue;
