@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use support::{PROCS, alone, eventually, within_minute};
+use support::{PROCS, alone, within_minute};
 use traced::{Is, Place, Shared, traced};
 
 /// Some of everything: channels, yields, names, regions, logs, sleeps, threads kept and given away.
