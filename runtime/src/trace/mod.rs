@@ -30,7 +30,7 @@
 //! tells how it works and what it measures.
 
 mod chrome;
-pub(crate) mod clock;
+mod clock;
 mod collector;
 mod draw;
 pub(crate) mod dump;
