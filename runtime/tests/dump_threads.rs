@@ -134,12 +134,12 @@ fn who_waits_beside_it_is_told_on_both_sides() {
             let rx = rx.clone();
             go!(name = "inside", move || rx.recv().is_err())
         });
-        let outside = thread("outside", move || rx.recv().is_err());
-        let (dump, t) = parked(&rt, "outside");
         assert!(eventually(|| rt
             .dump()
             .goroutines()
             .any(|g| g.waits_on().count() == 1)));
+        let outside = thread("outside", move || rx.recv().is_err());
+        let (dump, t) = parked(&rt, "outside");
         let text = paragraph(&dump, &t);
         assert!(
             text.ends_with(&format!("; [chan receive]: goroutine {}", g.id())),

@@ -7,6 +7,7 @@ pub mod support;
 use channels::{Receiver, Sender};
 use runtime::Runtime;
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -166,5 +167,23 @@ pub fn each_world(f: impl Fn(&World) + Sync) {
 pub fn pause_sometimes(n: usize) {
     if n.is_multiple_of(31) {
         pause();
+    }
+}
+
+/// Runs `f` on a plain thread, and on a goroutine with each number of Ps.
+pub fn everywhere(f: impl Fn() + Send + Sync + Clone + 'static) {
+    support::within_minute(f.clone());
+    for procs in support::PROCS {
+        let f = f.clone();
+        support::within_minute(move || runtime::start(procs).run(f));
+    }
+}
+
+/// What `f` panics with.
+pub fn panic_text(f: impl FnOnce()) -> String {
+    let payload = catch_unwind(AssertUnwindSafe(f)).unwrap_err();
+    match payload.downcast_ref::<String>() {
+        Some(s) => s.clone(),
+        None => (*payload.downcast_ref::<&str>().unwrap()).to_owned(),
     }
 }
