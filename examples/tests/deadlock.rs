@@ -24,7 +24,17 @@ fn run_panics_and_the_report_names_all() {
     assert!(out.stderr.contains("\"b\" [chan receive"), "{}", out.stderr);
 }
 
-/// The thread that writes the trace can wake nobody.
+/// The thread that has them written can wake nobody.
+#[test]
+fn also_if_dumps_are_written_on_signals() {
+    for procs in PROCS {
+        let out = run(PROGRAM, ["cross", "--dumps", "--procs", &procs.to_string()]);
+        let out = out.expect_code(101);
+        assert!(out.stderr.contains(FATAL), "{}", out.stderr);
+    }
+}
+
+/// Nor can the one that writes the trace.
 #[test]
 fn also_while_the_program_is_traced() {
     let file = std::env::temp_dir().join(format!("weft-{}-deadlock.pftrace", std::process::id()));
@@ -59,7 +69,7 @@ fn abort_ends_the_process() {
 
 #[test]
 fn who_waits_for_the_world_is_not_dead() {
-    for scenario in ["thread", "world", "relay", "runtimes"] {
+    for scenario in ["thread", "world", "relay", "runtimes", "signal"] {
         for procs in PROCS {
             let out = run(PROGRAM, [scenario, "--procs", &procs.to_string()]);
             let out = out.expect_code(0);

@@ -44,8 +44,8 @@ fn program() {
 
 #[test]
 fn names_regions_logs_and_arrows_are_there() {
+    let _alone = alone();
     within_minute(|| {
-        let _alone = alone();
         for procs in PROCS {
             let rt = runtime::Builder::new()
                 .procs(procs)
@@ -93,8 +93,8 @@ fn names_regions_logs_and_arrows_are_there() {
 
 #[test]
 fn both_formats_tell_the_same_kind_of_story() {
+    let _alone = alone();
     within_minute(|| {
-        let _alone = alone();
         let rt = runtime::start(2);
         let out = Shared::default();
         trace::start_as(Format::Chrome, out.clone()).unwrap();
@@ -122,8 +122,8 @@ fn both_formats_tell_the_same_kind_of_story() {
 
 #[test]
 fn who_woke_whom_is_said() {
+    let _alone = alone();
     within_minute(|| {
-        let _alone = alone();
         let rt = runtime::start(1);
         let (trace, ()) = traced(|| {
             let (tx, rx) = bounded::<()>(0);
@@ -162,8 +162,8 @@ fn who_woke_whom_is_said() {
 
 #[test]
 fn the_network_and_its_wake_ups_are_there() {
+    let _alone = alone();
     within_minute(|| {
-        let _alone = alone();
         let rt = runtime::start(2);
         let (trace, ()) = traced(|| {
             rt.run(|| {
@@ -190,8 +190,8 @@ fn the_network_and_its_wake_ups_are_there() {
 
 #[test]
 fn a_taken_p_is_seen_to_go_and_the_goroutine_to_come_back() {
+    let _alone = alone();
     within_minute(|| {
-        let _alone = alone();
         let rt = runtime::start(1);
         let (trace, ()) = traced(|| {
             static RUNS: AtomicBool = AtomicBool::new(false);
@@ -234,8 +234,8 @@ fn a_taken_p_is_seen_to_go_and_the_goroutine_to_come_back() {
 
 #[test]
 fn goroutines_are_seen_to_be_stolen_and_threads_to_spin() {
+    let _alone = alone();
     within_minute(|| {
-        let _alone = alone();
         let rt = runtime::start(4);
         let (trace, ()) = traced(|| {
             rt.run(|| {
@@ -261,8 +261,8 @@ fn goroutines_are_seen_to_be_stolen_and_threads_to_spin() {
 /// idle time and the scheduler's it is all the time there was.
 #[test]
 fn times_add_up() {
+    let _alone = alone();
     within_minute(|| {
-        let _alone = alone();
         let rt = runtime::start(1);
         let ok = (0..5).any(|_| {
             let start = Instant::now();
@@ -319,8 +319,8 @@ fn times_add_up() {
 
 #[test]
 fn a_trace_is_there_once_and_errors_are_clear() {
+    let _alone = alone();
     within_minute(|| {
-        let _alone = alone();
         assert!(matches!(trace::stop(), Err(TraceError::NotRunning)));
         trace::start(io::sink()).unwrap();
         assert!(trace::is_on());
@@ -358,8 +358,8 @@ impl Write for Failing {
 
 #[test]
 fn a_writer_that_fails_is_told_by_stop_and_the_program_goes_on() {
+    let _alone = alone();
     within_minute(|| {
-        let _alone = alone();
         let rt = runtime::start(2);
         for (left, panics) in [
             (0, false),
@@ -390,8 +390,8 @@ fn a_writer_that_fails_is_told_by_stop_and_the_program_goes_on() {
 
 #[test]
 fn a_runtime_may_start_and_end_in_the_middle() {
+    let _alone = alone();
     within_minute(|| {
-        let _alone = alone();
         let first = runtime::Builder::new()
             .procs(1)
             .name("first")
@@ -426,8 +426,8 @@ fn a_runtime_may_start_and_end_in_the_middle() {
 
 #[test]
 fn plain_threads_have_regions_and_logs_too() {
+    let _alone = alone();
     within_minute(|| {
-        let _alone = alone();
         let (trace, ()) = traced(|| {
             trace::in_region("outer", || {
                 trace::in_region("inner", || trace::log("cat", "here"))
@@ -446,8 +446,8 @@ fn plain_threads_have_regions_and_logs_too() {
 
 #[test]
 fn text_of_any_kind_survives_both_formats() {
+    let _alone = alone();
     within_minute(|| {
-        let _alone = alone();
         let rt = runtime::start(1);
         let odd = "a\"b\\c\nd\te\u{1}ö🦀";
         for format in [Format::Perfetto, Format::Chrome] {

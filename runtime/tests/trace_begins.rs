@@ -15,8 +15,8 @@ use traced::{Place, Shared, Trace, traced};
 
 #[test]
 fn what_was_there_before_is_known_by_name() {
+    let _alone = alone();
     within_minute(|| {
-        let _alone = alone();
         let rt = runtime::start(2);
         let (tx, rx) = bounded::<()>(0);
         let old = rt.run(move || {
@@ -94,8 +94,8 @@ fn end(out: Shared) -> Vec<u8> {
 
 #[test]
 fn who_is_busy_when_it_begins_is_known_by_name() {
+    let _alone = alone();
     within_minute(|| {
-        let _alone = alone();
         for procs in PROCS {
             let bytes = of_busy_ones(procs, || begin(Format::Perfetto), end);
             all_are_known(&traced::perfetto(&bytes));
@@ -108,8 +108,8 @@ fn who_is_busy_when_it_begins_is_known_by_name() {
 /// Then events come from everywhere before the trace has found anything by itself.
 #[test]
 fn who_is_recorded_already_is_known_by_name() {
+    let _alone = alone();
     within_minute(|| {
-        let _alone = alone();
         for procs in PROCS {
             let recorder = FlightRecorder::start(Duration::from_millis(5)).unwrap();
             let bytes = of_busy_ones(procs, || begin(Format::Perfetto), end);

@@ -57,8 +57,8 @@ fn called(trace: &Trace, name: &str) -> usize {
 
 #[test]
 fn who_has_ended_unseen_is_forgotten() {
+    let _alone = alone();
     within(Duration::from_secs(120), || {
-        let _alone = alone();
         let rt = runtime::start(2);
         let recorder = FlightRecorder::start(Duration::from_millis(50)).unwrap();
         let out = Shared::default();
@@ -92,8 +92,8 @@ fn who_has_ended_unseen_is_forgotten() {
 
 #[test]
 fn a_region_whose_end_is_lost_does_not_stay_open() {
+    let _alone = alone();
     within(Duration::from_secs(120), || {
-        let _alone = alone();
         let rt = runtime::start(1);
         let out = Shared::default();
         trace::start(Slow(out.clone())).unwrap();
@@ -127,8 +127,8 @@ fn a_region_whose_end_is_lost_does_not_stay_open() {
 
 #[test]
 fn all_goroutines_are_found_when_a_trace_begins() {
+    let _alone = alone();
     within(Duration::from_secs(240), || {
-        let _alone = alone();
         let rt = runtime::start(2);
         let n = scale(200_000);
         let (tx, rx) = bounded::<()>(0);

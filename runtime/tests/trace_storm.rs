@@ -176,8 +176,8 @@ fn snapshots_are_taken_during_a_storm() {
 
 #[test]
 fn a_snapshot_knows_what_began_before_it() {
+    let _alone = alone();
     within_minute(|| {
-        let _alone = alone();
         let rt = runtime::start(2);
         let recorder = FlightRecorder::start(Duration::from_millis(20)).unwrap();
         let (tx, rx) = bounded::<()>(0);
@@ -217,8 +217,8 @@ fn a_snapshot_knows_what_began_before_it() {
 
 #[test]
 fn a_flight_recorder_keeps_to_its_bytes() {
+    let _alone = alone();
     within(Duration::from_secs(120), || {
-        let _alone = alone();
         let rt = runtime::start(1);
         let recorder = FlightRecorder::start_within(Duration::from_secs(3600), 100_000).unwrap();
         rt.run(|| (0..200_000).for_each(|_| yield_now()));
@@ -251,8 +251,8 @@ impl Write for Slow {
 
 #[test]
 fn what_a_slow_writer_misses_is_counted_and_nobody_waits_for_it() {
+    let _alone = alone();
     within_minute(|| {
-        let _alone = alone();
         let rt = runtime::start(2);
         let out = Shared::default();
         trace::start(Slow(out.clone(), Arc::default())).unwrap();

@@ -7,6 +7,7 @@
 
 use channels::bounded;
 use clap::{Parser, ValueEnum};
+use runtime::signal::{Signal, Signals};
 use runtime::sync::{Condvar, Mutex, WaitGroup};
 use runtime::{Builder, OnDeadlock, go};
 use std::io::{Read, Write};
@@ -22,6 +23,9 @@ struct Args {
     /// What the runtime does when it finds out.
     #[arg(long, default_value = "panic")]
     what: What,
+    /// Write a dump whenever SIGQUIT comes.
+    #[arg(long)]
+    dumps: bool,
     /// Number of Ps; 0 is one for each CPU.
     #[arg(long, default_value_t = 2)]
     procs: usize,
@@ -55,6 +59,8 @@ enum Scenario {
     Relay,
     /// A second runtime that will send. Not a deadlock.
     Runtimes,
+    /// A signal that a plain thread waits for. Not a deadlock.
+    Signal,
 }
 
 const A_WHILE: Duration = Duration::from_millis(80);
@@ -67,7 +73,11 @@ fn main() {
         What::Report => OnDeadlock::Report,
         What::Ignore => OnDeadlock::Ignore,
     };
-    let rt = match Builder::new().procs(args.procs).on_deadlock(what).build() {
+    let mut builder = Builder::new().procs(args.procs).on_deadlock(what);
+    if args.dumps {
+        builder = builder.dump_on(Signal::QUIT);
+    }
+    let rt = match builder.build() {
         Ok(rt) => rt,
         Err(e) => {
             eprintln!("deadlock: {e}");
@@ -104,6 +114,19 @@ fn main() {
                 tx.send(1)
             }));
             assert_eq!(rt.run(|| rx.recv()), Ok(1));
+        }
+        Scenario::Signal => {
+            let (tx, rx) = bounded(0);
+            let signals = Signals::new([Signal::USR1]).expect("it can be caught");
+            let sender = thread::spawn(move || {
+                signals.recv();
+                tx.send(1)
+            });
+            let kill = "sleep 0.1; kill -USR1 $PPID";
+            let kill = std::process::Command::new("sh").args(["-c", kill]).spawn();
+            assert_eq!(rt.run(|| rx.recv()), Ok(1));
+            sender.join().expect("it does not panic").expect("received");
+            kill.and_then(|mut kill| kill.wait()).expect("a shell");
         }
     }
     println!("done");

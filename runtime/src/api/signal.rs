@@ -7,6 +7,7 @@ use crate::api::watched::{Gives, Watched};
 use crate::atomics::Mutex;
 use crate::atomics::atomic::{AtomicU64, Ordering};
 use crate::g::status::WaitReason;
+use crate::m::helper::SIGNALS;
 use crate::m::note::Note;
 use crate::park::{Source, Taken, Token, Waiter, Window};
 use std::collections::HashMap;
@@ -314,6 +315,7 @@ impl Hub {
             alive: Arc::downgrade(new),
             call,
         });
+        self.tell_helper();
         let before = self.before.get_or_insert_default();
         for signal in (1..=64).filter(|n| new.wanted & (1 << (n - 1)) != 0) {
             if let Entry::Vacant(entry) = before.entry(signal) {
@@ -323,9 +325,15 @@ impl Hub {
         Ok(())
     }
 
+    /// What is called is the runtime's, and wakes nobody.
+    fn tell_helper(&self) {
+        SIGNALS.serves(self.subscribers.iter().any(|s| s.call.is_none()));
+    }
+
     /// Lets those signals do again what they did before that nobody wants any more.
     fn remove_unwanted(&mut self) {
         self.subscribers.retain(|s| s.alive.strong_count() > 0);
+        self.tell_helper();
         let wanted = self.subscribers.iter().fold(0, |set, s| set | s.wanted);
         if let Some(before) = &mut self.before {
             before.retain(|signal, action| {
@@ -356,6 +364,7 @@ fn catch(signal: c_int) -> io::Result<libc::sigaction> {
 
 /// The thread: tells all who want a signal that has come.
 fn deliver() {
+    let _here = SIGNALS.enter();
     loop {
         NOTE.sleep(None);
         // Acquire: pairs with the Release in `handler`.

@@ -2,6 +2,8 @@
 //! An M runs goroutines only while it has a P; the record's word for it is opaque here.
 
 pub(crate) mod current;
+#[cfg(not(loom))]
+pub(crate) mod helper;
 pub(crate) mod locals;
 pub(crate) mod note;
 pub(crate) mod retake;

@@ -9,7 +9,8 @@
 //! after the other, between two looks at the list of threads: if both times everybody is parked, in the same
 //! waits, then everybody was parked at the moment between the two, and nobody was awake any more. A thread
 //! that is not the runtime's, and does not wait in it, is taken to be able to wake anybody: then nothing is
-//! said (docs/deadlocks.md). Nor can the thread that collects a trace's events, unless it writes them to what is the user's.
+//! said (docs/deadlocks.md). The library's own that are no Ms say whether they could
+//! (`m/helper.rs`).
 
 use super::Sched;
 use crate::atomics::Ordering;
@@ -19,8 +20,9 @@ use crate::g::parker::Waiter;
 use crate::g::status::{Status, WaitReason};
 use crate::inspect::goroutine::{for_each, look};
 use crate::inspect::stop::{Tasks, exists};
+use crate::m::helper;
 use crate::m::thread::parked_threads;
-use crate::trace::{report, session};
+use crate::trace::report;
 use std::ptr;
 use std::time::Duration;
 
@@ -116,12 +118,12 @@ impl Sched {
         if !tasks.iter().all(|&tid| exists(tid)) {
             return None;
         }
-        let collector = session::quiet_thread();
+        let helpers = helper::idle();
         let state = self.lock.lock();
         let own = |tid: i32| {
             let mut ms = state.threads.records();
             tid == me
-                || Some(tid as u32) == collector
+                || helpers.clone().any(|helper| helper == tid as u32)
                 || ms.any(|m| m.tid.load(Ordering::Relaxed) == tid as u32)
         };
         let others = tasks.iter().filter(|&&tid| !own(tid)).count();

@@ -11,6 +11,7 @@ use super::flight::{Flight, Snapshot};
 use super::stream::Stream;
 use super::{emit, runtimes, session};
 use crate::atomics::{heavy_fence, set_tracing};
+use crate::m::helper::COLLECTOR;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Duration;
@@ -76,7 +77,7 @@ impl Collector {
 
     /// Until nobody can ask anything any more.
     pub(crate) fn run(mut self) {
-        session::i_collect();
+        let _here = COLLECTOR.enter();
         loop {
             session::sleep(PAUSE);
             let mut commands = Vec::new();
@@ -94,7 +95,7 @@ impl Collector {
                 self.obey(command);
             }
             if ended {
-                return session::i_collected();
+                return;
             }
         }
     }

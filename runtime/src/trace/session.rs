@@ -18,6 +18,7 @@ use super::{clock, runtimes};
 use crate::atomics::atomic::AtomicU32;
 use crate::atomics::{Mutex, Ordering, heavy_fence, init_fences, set_tracing};
 use crate::m::M;
+use crate::m::helper::COLLECTOR;
 use crate::m::note::Note;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -49,9 +50,6 @@ static RINGS: Mutex<Rings> = Mutex::new(Rings {
 /// The collector sleeps here.
 static NOTE: Note = Note::new();
 
-/// The kernel's number of the collector's thread.
-static COLLECTOR: AtomicU32 = AtomicU32::new(0);
-
 /// Wakes the collector.
 pub(crate) fn wake() {
     NOTE.wake();
@@ -60,27 +58,6 @@ pub(crate) fn wake() {
 /// The collector sleeps until it is woken, or for so long.
 pub(super) fn sleep(limit: Duration) {
     NOTE.sleep(Some(limit));
-}
-
-/// The calling thread is the collector.
-pub(super) fn i_collect() {
-    // SAFETY: gettid has no preconditions.
-    // Relaxed: a number.
-    COLLECTOR.store(unsafe { libc::gettid() } as u32, Ordering::Relaxed);
-}
-
-/// The calling thread was the collector.
-pub(super) fn i_collected() {
-    COLLECTOR.store(0, Ordering::Relaxed);
-}
-
-/// The collector's thread, if there is one that runs no code of the user's: it can wake nobody. (What a trace is
-/// written to by [`Owner::Program`] is the user's.)
-pub(crate) fn quiet_thread() -> Option<u32> {
-    let running = RUNNING.try_lock()?;
-    let quiet = running.as_ref()?.trace != Some(Owner::Program);
-    // Relaxed: the number is of a thread that was seen in the list of threads, or of none.
-    Some(COLLECTOR.load(Ordering::Relaxed)).filter(|&tid| quiet && tid != 0)
 }
 
 /// Registers the ring of `m` with the session, a new one if it has none. `None`: the session has ended.
@@ -194,6 +171,7 @@ pub(crate) fn attach(owner: Option<Owner>, consumer: Consumer) -> Result<(), Tra
         Some(_) => r.trace = owner,
         None => r.flight = true,
     }
+    COLLECTOR.serves(r.trace == Some(Owner::Program));
     if r.ask(|answer| Command::Attach(Box::new(consumer), answer))
         .is_none()
     {
@@ -235,12 +213,10 @@ pub(crate) fn detach(what: What, owner: Option<Owner>) -> Result<Summary, TraceE
 /// As [`detach`], at the exit of the process: not if somebody else begins or ends a session just now, or
 /// if it is the collector who exits.
 pub(crate) fn try_detach(what: What, owner: Option<Owner>) {
-    if let Some(mut running) = RUNNING.try_lock() {
-        // SAFETY: gettid has no preconditions. (std's name of the thread may be gone already.)
-        let here = unsafe { libc::gettid() } as u32;
-        if COLLECTOR.load(Ordering::Relaxed) != here {
-            let _ = detach_from(&mut running, what, owner);
-        }
+    if let Some(mut running) = RUNNING.try_lock()
+        && !COLLECTOR.is_here()
+    {
+        let _ = detach_from(&mut running, what, owner);
     }
 }
 
@@ -268,6 +244,7 @@ fn detach_from(
         set_tracing(false);
     }
     let summary = r.ask(|answer| Command::Detach(what, last, answer));
+    COLLECTOR.serves(r.trace == Some(Owner::Program));
     if last {
         end(running);
     }
