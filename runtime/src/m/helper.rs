@@ -2,7 +2,7 @@
 //! them could wake somebody is asked when all others sleep (`sched/deadlock.rs`).
 
 use crate::atomics::Ordering;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use crate::atomics::atomic::{AtomicBool, AtomicU32};
 
 /// A helper that there is once in the process, or not.
 pub(crate) struct Helper {
