@@ -146,65 +146,6 @@ fn nil_channels_joins_and_scopes() {
     });
 }
 
-/// Each waits for the end of the next one, which has been made before or after it.
-fn chain(name: &'static str, len: usize, end: impl FnOnce() + Send + 'static) {
-    let mut next = go!(name = name, end);
-    for _ in 0..len {
-        let waits_for = next;
-        next = go!(name = name, move || drop(waits_for.join()));
-    }
-    drop(next);
-    let mut end: Box<dyn FnOnce() + Send> = Box::new(|| {
-        let _ = channels::Receiver::<i32>::nil().recv();
-    });
-    for _ in 0..len {
-        end = Box::new(move || drop(go!(name = name, end).join()));
-    }
-    drop(go!(name = name, end));
-}
-
-#[test]
-fn long_chains_of_joins() {
-    const LEN: usize = 1500;
-    on_each(|rt| {
-        rt.run(|| {
-            let (tx, rx) = bounded::<i32>(0);
-            chain("goes on", LEN, move || {
-                let _ = rx.recv();
-            });
-            let found = || {
-                let leaks = runtime::leaks().unwrap();
-                leaks.iter().filter(|l| l.name() == Some("goes on")).count()
-            };
-            while found() < LEN + 1 {
-                settle();
-            }
-            settle();
-            assert_eq!(found(), LEN + 1, "the second one, and not the first");
-            drop(tx);
-        });
-    });
-}
-
-#[test]
-fn many_that_wait_for_others_are_looked_at_once_each() {
-    on_each(|rt| {
-        rt.run(|| {
-            let (tx, rx) = bounded::<i32>(0);
-            for _ in 0..support::scale(20_000) {
-                let rx = rx.clone();
-                drop(go!(move || {
-                    let other = go!(move || rx.recv());
-                    let _ = other.join();
-                }));
-            }
-            settle();
-            expect(&[]);
-            drop(tx);
-        });
-    });
-}
-
 #[test]
 fn a_storm_is_never_taken_for_a_leak() {
     on_each(|rt| {

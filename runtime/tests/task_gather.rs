@@ -190,10 +190,13 @@ fn a_cancelled_goroutine_lets_none_of_the_others_go_on() {
                     let _permit = waits.acquire();
                     flag.store(true, Ordering::SeqCst);
                 }));
-                // One that has not waited at all may find the permit there.
-                let waiting = GoroutineState::Waiting(WaitReason::Semacquire);
-                let all = || runtime::dump_without_stacks();
-                while !all().goroutines().any(|g| g.state() == waiting) {
+                // Who does not wait yet is not claimed, and goes on for a while.
+                let waiting = |why, n| {
+                    let waits = GoroutineState::Waiting(why);
+                    let dump = runtime::dump_without_stacks();
+                    dump.goroutines().filter(|g| g.state() == waits).count() == n
+                };
+                while !waiting(WaitReason::Semacquire, 1) || !waiting(WaitReason::Sleep, 201) {
                     sleep(MS);
                 }
                 assert_eq!(timeout(MS, || gather(handles)).err(), Some(Elapsed));

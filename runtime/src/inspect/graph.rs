@@ -59,6 +59,8 @@ struct Channel {
     address: usize,
     /// One past its highest address.
     end: usize,
+    /// One past the highest address of those up to this one: beyond it, there is no need to look further down.
+    furthest: usize,
     /// The first of them in `waits`.
     first: u32,
     reached: bool,
@@ -76,12 +78,10 @@ pub(super) struct Member {
 pub(super) struct Graph {
     pub(super) nodes: MapVec<Node>,
     objects: MapVec<Object>,
-    /// Candidates that wait on a channel, by its address.
-    waits: MapVec<(usize, u32)>,
+    /// Candidates that wait on a channel, by its address, and which of `objects` it is.
+    waits: MapVec<(usize, u32, u32)>,
     /// Each channel once, by address.
     channels: MapVec<Channel>,
-    /// The length of the longest of them.
-    longest: usize,
     /// Nodes with stacks, by their place.
     by_stack: MapVec<u32>,
     /// Nodes by the addresses of their Gs.
@@ -116,7 +116,6 @@ impl Graph {
             objects: MapVec::new()?,
             waits: MapVec::new()?,
             channels: MapVec::new()?,
-            longest: 0,
             by_stack: MapVec::new()?,
             by_g: MapVec::new()?,
             joins: MapVec::new()?,
@@ -221,7 +220,7 @@ impl Graph {
                         Some(place) => self.locks.push((place, number)),
                         None => true,
                     },
-                    "chan" => self.waits.push((address, number)),
+                    "chan" => self.waits.push((address, number, i)),
                     _ => true,
                 };
             }
@@ -300,9 +299,8 @@ impl Graph {
         let all = self.nodes.len();
         let mut complete = self.work.reserve(all) && self.moved.reserve(all);
         for i in 0..self.waits.len() {
-            let address = self.waits[i].0;
-            if i == 0 || address != self.waits[i - 1].0 {
-                complete &= self.note_channel(address, i as u32);
+            if i == 0 || self.waits[i].0 != self.waits[i - 1].0 {
+                complete &= self.note_channel(i as u32);
             }
         }
         for i in 0..self.nodes.len() {
@@ -328,17 +326,17 @@ impl Graph {
         complete
     }
 
-    fn note_channel(&mut self, address: usize, first: u32) -> bool {
-        let node = self.nodes[self.waits[first as usize].1 as usize];
-        let objects = self.objects_of(&node);
-        let object = objects.iter().find(|o| o.address == address);
-        let size = object.and_then(|o| o.field(Encoding::Size));
+    /// The channel of which this is the first of `waits`. In the order of their addresses.
+    fn note_channel(&mut self, first: u32) -> bool {
+        let (address, _, object) = self.waits[first as usize];
+        let size = self.objects[object as usize].field(Encoding::Size);
         let end = address + size.unwrap_or(UNKNOWN);
         self.mark_filter(address, end);
-        self.longest = self.longest.max(end - address);
+        let before = self.channels.last().map_or(0, |c| c.furthest);
         self.channels.push(Channel {
             address,
             end,
+            furthest: end.max(before),
             first,
             reached: false,
         })
@@ -379,7 +377,7 @@ impl Graph {
     #[inline(never)]
     fn reach_channel(&mut self, word: usize) {
         let mut i = self.channels.partition_point(|c| c.address <= word);
-        while i > 0 && word - self.channels[i - 1].address < self.longest {
+        while i > 0 && word < self.channels[i - 1].furthest {
             i -= 1;
             let Channel { address, end, .. } = self.channels[i];
             if self.channels[i].reached || word >= end {
@@ -387,7 +385,7 @@ impl Graph {
             }
             self.channels[i].reached = true;
             let mut at = self.channels[i].first as usize;
-            while let Some(&(channel, waits)) = self.waits.get(at)
+            while let Some(&(channel, waits, _)) = self.waits.get(at)
                 && channel == address
             {
                 self.goes_on(waits);

@@ -120,10 +120,13 @@ impl Search {
         if !self.graph.nodes.iter().any(|n| n.lost) {
             return Ok(());
         }
+        // What is noted from here on finds room: it does not move any more.
+        if !self.excluded.reserve(self.excluded.len() + 64) {
+            return Err(NotNow);
+        }
         for span in self.graph.spans().into_iter().chain([self.lost.span()]) {
             self.exclude(span);
         }
-        // Its own mapping may grow while it is noted here: once more than it needs.
         self.exclude(self.excluded.span());
         merge(&mut self.excluded);
         let Search {

@@ -90,9 +90,11 @@ impl Collector {
             let last = commands
                 .iter()
                 .any(|c| matches!(c, Command::Detach(_, true, _)));
+            let attach = commands.iter().any(|c| matches!(c, Command::Attach(..)));
+            let names = attach.then(runtimes::names).unwrap_or_default();
             self.turn(last);
             for command in commands {
-                self.obey(command);
+                self.obey(command, &names);
             }
             if ended {
                 return;
@@ -100,12 +102,14 @@ impl Collector {
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    /// `before` are the names of the runtimes that were up before the turn.
+    fn obey(&mut self, command: Command, before: &[(u32, String)]) {
         // Whoever asked may be gone (it panicked): nobody minds.
         match command {
             Command::Attach(consumer, answer) => {
-                // After the turn: one that starts from now on says what it is called.
-                let names = runtimes::names();
+                // Also after the turn: one that starts from now on says what it is called, and one that has ended
+                // meanwhile may have events to come.
+                let names = [before, &runtimes::names()].concat();
                 match *consumer {
                     Consumer::Trace(mut stream) => {
                         stream.begin(self.anchor.ns, names);
