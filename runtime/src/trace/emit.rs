@@ -15,7 +15,7 @@ use super::clock;
 use super::event::{By, Event, Kind, NO_M, NO_P, Raw, Text, boxed, low};
 use super::ring::{Put, Ring};
 use super::session;
-use crate::atomics::{Mutex, MutexGuard, Ordering};
+use crate::atomics::{Mutex, MutexGuard, Ordering, tracing};
 use crate::fiber::Fiber;
 use crate::g::G;
 use crate::m::{M, current};
@@ -117,10 +117,15 @@ pub(crate) fn pending() -> Pending {
 
 impl Pending {
     pub(crate) fn record(mut self, kind: Kind, p: u16, small: u64, g: u64, arg: u64) {
-        self.push(0, kind, p, small, g, arg);
+        // Again: the recording may have ended since this thread asked, and the next one be about to begin.
+        if tracing() {
+            return self.push(0, kind, p, small, g, arg);
+        }
+        // SAFETY: it is not recorded.
+        unsafe { Raw::new(self.at, kind, p, small, g, arg).discard() };
     }
 
-    /// As [`Pending::record`], of what was found in runtime `rt`.
+    /// Records what was found in runtime `rt`.
     pub(super) fn found(&mut self, rt: u32, kind: Kind, p: u16, small: u64, g: u64, arg: u64) {
         self.push(rt, kind, p, small, g, arg);
     }

@@ -4,6 +4,12 @@
 //! flight recorder) and ends with the last. Rings belong to their threads, and are registered with the
 //! session by their first event in it.
 //!
+//! # The beginning
+//!
+//! A thread may have asked whether anything is recorded at the end of one session, and say what it has to say when the next one
+//! is there and its recording not on yet: after it, others would say nothing, and the picture be wrong. So who says its
+//! first word in a session asks again.
+//!
 //! # The end
 //!
 //! `tracing` is turned off, and then the collector makes its last turn, whose heavy fence comes after. A
@@ -16,7 +22,7 @@ use super::error::{Summary, TraceError};
 use super::ring::Ring;
 use super::{clock, runtimes};
 use crate::atomics::atomic::AtomicU32;
-use crate::atomics::{Mutex, Ordering, heavy_fence, init_fences, set_tracing};
+use crate::atomics::{Mutex, Ordering, heavy_fence, init_fences, set_tracing, tracing};
 use crate::m::M;
 use crate::m::helper::COLLECTOR;
 use crate::m::note::Note;
@@ -60,13 +66,15 @@ pub(super) fn sleep(limit: Duration) {
     NOTE.sleep(Some(limit));
 }
 
-/// Registers the ring of `m` with the session, a new one if it has none. `None`: the session has ended.
+/// Registers the ring of `m` with the session, a new one if it has none. `None`: nothing is recorded now.
 ///
 /// # Safety
 /// The caller is the M's thread.
 pub(crate) unsafe fn register(m: &M) -> Option<&Ring> {
     let mut rings = RINGS.lock();
-    if rings.session == 0 {
+    // Or the next one is about to begin, and the thread asked when the last one was not over: what the goroutines do until
+    // then is not recorded.
+    if rings.session == 0 || !tracing() {
         return None;
     }
     if m.ring.get().is_null() {
