@@ -135,7 +135,11 @@ fn traces_begin_and_end_during_a_storm() {
             };
             states::check(&trace);
             // What a thread says too late for the last trace is not said in this one, before its recording was on.
-            assert_eq!(trace.events[0].name, "runtime starts", "{:?}", trace.events[0]);
+            assert_eq!(
+                trace.events[0].name, "runtime starts",
+                "{:?}",
+                trace.events[0]
+            );
             events += trace.events.len();
         }
         assert!(events > 0);
