@@ -190,6 +190,17 @@ mod fences {
         MODES.tracing.store(on, Ordering::SeqCst);
     }
 
+    /// Waits until all reads of memory before it are done, where the CPU could else be ahead of them with what is no
+    /// memory: its time stamp counter.
+    #[inline(always)]
+    pub(crate) fn finish_reads() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: every x86-64 has the instruction.
+        unsafe {
+            std::arch::x86_64::_mm_lfence()
+        };
+    }
+
     /// The cheap side of an asymmetric fence pair. Pairs with [`heavy_fence`].
     #[inline(always)]
     pub(crate) fn light_fence() {
@@ -198,13 +209,8 @@ mod fences {
         if MODES.symmetric.load(Ordering::Relaxed) {
             // SeqCst: stands in for the fence that membarrier would have put here.
             fence(Ordering::SeqCst);
-            // And for its interrupt, ahead of which nothing is done: not even the time stamp counter, which is no
-            // memory, is read.
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: every x86-64 has the instruction.
-            unsafe {
-                std::arch::x86_64::_mm_lfence()
-            };
+            // And for its interrupt, ahead of which nothing is done.
+            finish_reads();
         }
     }
 
@@ -251,10 +257,10 @@ mod fences {
     }
 }
 
+#[cfg(not(loom))]
+pub(crate) use fences::{finish_reads, init_fences, set_tracing, tracing};
 #[cfg_attr(
     all(loom, not(test)),
     expect(unused_imports, reason = "the models use them")
 )]
 pub(crate) use fences::{heavy_fence, light_fence};
-#[cfg(not(loom))]
-pub(crate) use fences::{init_fences, set_tracing, tracing};

@@ -4,16 +4,11 @@ mod support;
 
 use channels::bounded;
 use runtime::sync::Mutex;
-use runtime::{LeakReason, LeaksError, Runtime, go};
+use runtime::{LeakReason, LeaksError, go};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use support::{PROCS, alone, within_minute};
-
-/// Lets those that were just spawned come to their waits.
-fn settle() {
-    runtime::time::sleep(Duration::from_millis(20));
-}
+use support::{alone, settle, with_procs, within_minute};
 
 /// The names of those that were found.
 fn found() -> BTreeSet<String> {
@@ -28,13 +23,6 @@ fn found() -> BTreeSet<String> {
 fn expect(names: &[&str]) {
     let names: BTreeSet<String> = names.iter().map(|&n| n.to_owned()).collect();
     assert_eq!(found(), names);
-}
-
-fn on_each(f: impl Fn(&Runtime)) {
-    let _alone = alone();
-    for n in PROCS {
-        within_minute(|| f(&runtime::start(n)));
-    }
 }
 
 /// Stale words in free memory may hide some of them, so there are several.
@@ -53,7 +41,8 @@ fn leak_receivers() {
 
 #[test]
 fn who_holds_both_ends_waits_for_ever() {
-    on_each(|rt| {
+    let _alone = alone();
+    with_procs(|rt| {
         rt.run(|| {
             leak_receivers();
             settle();
@@ -70,7 +59,8 @@ fn who_holds_both_ends_waits_for_ever() {
 
 #[test]
 fn a_mutex_whose_holder_waits_for_the_other() {
-    on_each(|rt| {
+    let _alone = alone();
+    with_procs(|rt| {
         rt.run(|| {
             let (a, b) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(())));
             for (name, first, second) in [("ab", a.clone(), b.clone()), ("ba", b, a)] {
@@ -88,7 +78,8 @@ fn a_mutex_whose_holder_waits_for_the_other() {
 
 #[test]
 fn who_could_go_on_is_not_found() {
-    on_each(|rt| {
+    let _alone = alone();
+    with_procs(|rt| {
         rt.run(|| {
             let (tx, rx) = bounded::<i32>(0);
             drop(go!(name = "receiver", move || rx.recv()));
@@ -115,7 +106,8 @@ fn who_could_go_on_is_not_found() {
 }
 #[test]
 fn nil_channels_joins_and_scopes() {
-    on_each(|rt| {
+    let _alone = alone();
+    with_procs(|rt| {
         rt.run(|| {
             drop(go!(name = "nil", || channels::Receiver::<i32>::nil().recv()));
             drop(go!(name = "no arms", || {
@@ -148,7 +140,8 @@ fn nil_channels_joins_and_scopes() {
 
 #[test]
 fn a_storm_is_never_taken_for_a_leak() {
-    on_each(|rt| {
+    let _alone = alone();
+    with_procs(|rt| {
         rt.run(|| {
             let (tx, rx) = bounded::<u64>(0);
             let m = Arc::new(Mutex::new(0));

@@ -5,21 +5,8 @@ mod support;
 
 use channels::bounded;
 use runtime::park::WaitReason;
-use runtime::{GoroutineState, Runtime, go};
-use std::time::Duration;
-use support::{PROCS, alone, within_minute};
-
-/// Lets those that were just spawned come to their waits.
-fn settle() {
-    runtime::time::sleep(Duration::from_millis(20));
-}
-
-fn on_each(f: impl Fn(&Runtime)) {
-    let _alone = alone();
-    for n in PROCS {
-        within_minute(|| f(&runtime::start(n)));
-    }
-}
+use runtime::{GoroutineState, go};
+use support::{alone, settle, with_procs, within_minute};
 
 /// Goroutines that wait each for the end of the one that was made before it, the first of them for `end`.
 fn wait_for_older(name: &'static str, len: usize, end: impl FnOnce() + Send + 'static) {
@@ -42,7 +29,8 @@ fn wait_for_younger(name: &'static str, len: usize, end: impl FnOnce() + Send + 
 #[test]
 fn long_chains_of_joins() {
     const LEN: usize = 1500;
-    on_each(|rt| {
+    let _alone = alone();
+    with_procs(|rt| {
         rt.run(|| {
             let (tx, rx) = bounded::<i32>(0);
             let alive = move |rx: &channels::Receiver<i32>| {
@@ -68,7 +56,8 @@ fn long_chains_of_joins() {
 
 #[test]
 fn many_that_wait_for_others_are_looked_at_once_each() {
-    on_each(|rt| {
+    let _alone = alone();
+    with_procs(|rt| {
         rt.run(|| {
             let (tx, rx) = bounded::<i32>(0);
             for _ in 0..support::scale(20_000) {

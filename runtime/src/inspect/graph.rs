@@ -42,7 +42,7 @@ pub(super) struct Node {
 #[derive(Clone, Copy)]
 pub(super) struct Object {
     pub(super) address: usize,
-    pub(super) what: &'static Subject,
+    what: &'static Subject,
 }
 
 impl Object {

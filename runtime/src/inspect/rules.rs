@@ -9,10 +9,18 @@ use super::leaks::{NotNow, Why};
 use super::roots::Roots;
 use crate::g::status::WaitReason;
 use crate::g::wait::Encoding;
+use std::ops::Range;
 
 /// So often all goroutines are gone through that are still lost: once to find those of which too little is known, and
 /// once to see that nobody was forgotten.
 const PASSES: usize = 8;
+
+/// Where in a table, that is sorted by them, the keys are from one on to below another.
+fn between<T>(table: &[T], key: impl Fn(&T) -> usize, keys: Range<usize>) -> Range<usize> {
+    let from = table.partition_point(|t| key(t) < keys.start);
+    let to = table.partition_point(|t| key(t) < keys.end);
+    from..to
+}
 
 impl Graph {
     /// It is not lost.
@@ -70,14 +78,8 @@ impl Graph {
     fn let_go_on(&mut self, i: u32) {
         let node = self.nodes[i as usize];
         // Who waits for its end.
-        let address = node.g.addr();
-        let from = self.joins.partition_point(|j| j.0 < address);
-        for at in from..self.joins.len() {
-            let (goroutine, joiner) = self.joins[at];
-            if goroutine != address {
-                break;
-            }
-            self.look_again(joiner);
+        for at in self.joiners(&node) {
+            self.look_again(self.joins[at].1);
         }
         // Whom it could cancel: it has the handle in its hands.
         if node.reason == WaitReason::Join
@@ -89,39 +91,26 @@ impl Graph {
             self.scope_goes_on(node.scope);
         }
         // The scopes that it is the parent of, and the mutexes that it holds.
-        let mut at = self.scopes.partition_point(|m| m.scope < node.slot.start);
-        while let Some(scope) = self.scopes.get(at).map(|m| m.scope)
-            && scope < node.slot.end
-        {
-            self.scope_goes_on(scope);
-            at = self.scopes.partition_point(|m| m.scope <= scope);
+        for at in between(&self.scopes, |m| m.scope, node.slot.start..node.slot.end) {
+            self.scope_goes_on(self.scopes[at].scope);
         }
-        let from = self.locks.partition_point(|l| l.0 < node.stack.start);
-        for at in from..self.locks.len() {
-            let (place, waits) = self.locks[at];
-            if place >= node.stack.end {
-                break;
-            }
-            self.look_again(waits);
+        for at in between(&self.locks, |l| l.0, node.stack.start..node.stack.end) {
+            self.look_again(self.locks[at].1);
         }
     }
 
     /// Its parent, or one of its goroutines, goes on.
     fn scope_goes_on(&mut self, scope: usize) {
-        let from = self.scopes.partition_point(|m| m.scope < scope);
-        match self.scopes.get_mut(from) {
-            Some(first) if first.scope == scope && !first.alive => first.alive = true,
+        let members = self.members(scope);
+        match self.scopes[members.clone()].first_mut() {
+            Some(first) if !first.alive => first.alive = true,
             _ => return,
         }
         if let Some(parent) = self.owner_of(scope) {
             self.look_again(parent);
         }
-        for at in from..self.scopes.len() {
-            let member = self.scopes[at];
-            if member.scope != scope {
-                break;
-            }
-            self.look_again(member.node);
+        for at in members {
+            self.look_again(self.scopes[at].node);
         }
     }
 
@@ -147,16 +136,24 @@ impl Graph {
     }
 
     fn is_joined_by_a_lost_one(&self, node: &Node) -> bool {
-        let address = node.g.addr();
-        let from = self.joins.partition_point(|j| j.0 < address);
-        let mut joiners = self.joins[from..].iter().take_while(|j| j.0 == address);
+        let mut joiners = self.joins[self.joiners(node)].iter();
         joiners.any(|j| self.nodes[j.1 as usize].lost)
+    }
+
+    /// Where in `joins` those are who wait for its end.
+    fn joiners(&self, node: &Node) -> Range<usize> {
+        let address = node.g.addr();
+        between(&self.joins, |j| j.0, address..address + 1)
+    }
+
+    /// Where in `scopes` its goroutines are.
+    fn members(&self, scope: usize) -> Range<usize> {
+        between(&self.scopes, |m| m.scope, scope..scope + 1)
     }
 
     /// Whether the scope has a goroutine, or a parent, that is not lost. `None`: it has no goroutines.
     fn is_alive(&self, scope: usize) -> Option<bool> {
-        let at = self.scopes.partition_point(|m| m.scope < scope);
-        let first = self.scopes.get(at).filter(|m| m.scope == scope)?;
+        let first = self.scopes[self.members(scope)].first()?;
         Some(first.alive)
     }
 

@@ -40,7 +40,8 @@ impl Helper {
         self.tid.load(Ordering::Relaxed) == here()
     }
 
-    /// Whether it serves, from now on: said by a thread that is awake, of which whoever looks for one learns otherwise.
+    /// Whether it serves, from now on. It is said by a thread that is awake: who finds all asleep afterwards has seen
+    /// this, too.
     pub(crate) fn serves(&self, serves: bool) {
         self.serves.store(serves, Ordering::Relaxed);
     }

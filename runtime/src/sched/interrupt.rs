@@ -17,11 +17,8 @@ use std::time::{Duration, Instant};
 /// # Safety
 /// The goroutine is not freed meanwhile.
 pub(crate) unsafe fn cancel(g: &G) {
-    g.parker.request_cancel();
-    heavy_fence();
-    if let Some(claimed) = claim(&g.parker) {
-        claimed.ready();
-    }
+    // SAFETY: the caller's promise.
+    unsafe { cancel_all(std::iter::once(g)) }
 }
 
 /// As [`cancel`], of many at the cost of one fence. All that wait are claimed before the first one runs:

@@ -8,7 +8,7 @@
 //! at the same moment ([`Anchor`]), each time, and what lies between two anchors is interpolated. So no
 //! frequency need be known, and what is written agrees with the system's clock at every anchor.
 
-use crate::atomics::Ordering;
+use crate::atomics::{Ordering, finish_reads};
 // Not by way of `atomics`: no part of a protocol that loom checks.
 use std::sync::atomic::AtomicBool;
 
@@ -72,11 +72,7 @@ pub(crate) fn ticks() -> u64 {
 /// no memory, and an effect come before its cause.
 #[inline(always)]
 pub(crate) fn settle() {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: every x86-64 has the instruction.
-    unsafe {
-        std::arch::x86_64::_mm_lfence()
-    };
+    finish_reads();
 }
 
 fn read(clock: libc::clockid_t) -> u64 {

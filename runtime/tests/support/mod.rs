@@ -55,6 +55,11 @@ pub fn everywhere(f: impl Fn() + Send + Sync) {
     });
 }
 
+/// Lets goroutines that were just spawned come to their waits.
+pub fn settle() {
+    runtime::time::sleep(Duration::from_millis(20));
+}
+
 /// One test at a time: the runtime of one must not be the default one of another's threads. (To be
 /// held by *all* tests of a process that start runtimes.)
 pub fn alone() -> MutexGuard<'static, ()> {
