@@ -17,10 +17,11 @@ use crate::g::registry::{self, GList};
 use crate::g::{G, GoroutineId};
 use crate::m::M;
 use crate::stack::{StackError, StackPool};
+use crate::timer::Nanos;
 use crate::timer::heap::Target;
 use counters::{Counters, SAMPLE};
 use lock::BiasSlot;
-use runq::{FRESH_PHASE, GLOBAL_PHASE, ROUND, RunQueue};
+use runq::{FRESH_LEAST, FRESH_MOST, ROUND, RunQueue};
 use std::cell::{Cell, UnsafeCell};
 use std::ptr;
 use thefts::Thefts;
@@ -51,6 +52,15 @@ pub(crate) struct Turn {
     pub(crate) fresh: bool,
 }
 
+/// Another P, and how many picks it, and the one that looks, had made at a time.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Watched {
+    pub(crate) id: usize,
+    pub(crate) tick: u64,
+    pub(crate) own_tick: u64,
+    pub(crate) since: Nanos,
+}
+
 #[repr(align(128))]
 pub(crate) struct P {
     pub(crate) id: u32,
@@ -61,10 +71,15 @@ pub(crate) struct P {
     pub(crate) schedtick: AtomicU64,
     /// The number of the next pick that is special. The owner's.
     special: Cell<u32>,
+    /// The number of the next pick in which the oldest fresh goroutine goes first, and how many lie between
+    /// those. The owner's.
+    fresh: Cell<(u32, u32)>,
     pub(crate) counters: Counters,
     pub(crate) bias: &'static BiasSlot,
     /// Whether it is worth it to steal from here.
     pub(crate) thefts: Thefts,
+    /// On which other P this one has an eye: see `sched/relief.rs`. The owner's.
+    pub(crate) watched: Cell<Watched>,
     pub(crate) timers: Timers,
     /// What was taken of some P's timers and waits to be dealt with. The owner's.
     due: UnsafeCell<Vec<Target>>,
@@ -95,9 +110,11 @@ impl P {
             runq: RunQueue::new(),
             schedtick: AtomicU64::new(0),
             special: Cell::new(1),
+            fresh: Cell::new((FRESH_MOST / 2, FRESH_MOST)),
             counters: Counters::new(),
             bias,
             thefts: Thefts::new(),
+            watched: Cell::default(),
             timers: Timers::new(bias),
             due: UnsafeCell::new(Vec::new()),
             fibers: UnsafeCell::new(Vec::with_capacity(KEEP + 1)),
@@ -168,19 +185,23 @@ impl P {
     /// Owner only.
     #[cold]
     pub(crate) fn turn(&self, tick: u32) -> Turn {
-        let phase = tick % ROUND;
-        // Where the numbers begin anew, once in four billion, a round is cut short.
-        let until = |at: u32| match (at + ROUND - phase) % ROUND {
-            0 => ROUND,
-            n => n,
-        };
-        let next = until(GLOBAL_PHASE)
-            .min(until(FRESH_PHASE))
+        let (mut at, mut every) = self.fresh.get();
+        let fresh = at == tick;
+        if fresh {
+            every = match self.runq.keeps_fresh_waiting() {
+                true => (every / 2).max(FRESH_LEAST),
+                false => (every * 2).min(FRESH_MOST),
+            };
+            at = tick.wrapping_add(every);
+            self.fresh.set((at, every));
+        }
+        let next = (ROUND - tick % ROUND)
+            .min(at.wrapping_sub(tick))
             .min(SAMPLE - tick % SAMPLE);
         self.special.set(tick.wrapping_add(next));
         Turn {
-            global: phase == GLOBAL_PHASE,
-            fresh: phase == FRESH_PHASE,
+            global: tick.is_multiple_of(ROUND),
+            fresh,
         }
     }
 
@@ -316,14 +337,17 @@ mod tests {
             let p = P::new(0);
             p.schedtick.store(begin, Ordering::Relaxed);
             p.special.set(begin as u32 + 1);
+            let first = (begin as u32).wrapping_add(FRESH_MOST / 2);
+            p.fresh.set((first, FRESH_MOST));
             for _ in 0..20_000 {
                 let tick = p.tick();
                 let special = p.is_special(tick);
                 let turn = special.then(|| p.turn(tick));
                 assert!(special || !p.is_sampled(), "{tick}");
-                let phase = tick % ROUND;
-                assert_eq!(turn.is_some_and(|t| t.global), phase == GLOBAL_PHASE);
-                assert_eq!(turn.is_some_and(|t| t.fresh), phase == FRESH_PHASE);
+                assert_eq!(turn.is_some_and(|t| t.global), tick.is_multiple_of(ROUND));
+                let after = tick.wrapping_sub(first) as i32;
+                let fresh = after >= 0 && (after as u32).is_multiple_of(FRESH_MOST);
+                assert_eq!(turn.is_some_and(|t| t.fresh), fresh);
             }
         }
     }

@@ -17,7 +17,7 @@
 //! business: it hands the whole P to another thread. So the hot paths (a message to a waiting
 //! receiver, spawn and join) touch no deque, which costs 10 to 15 ns a round.
 //!
-//! Fairness is bought back by ticks: see [`ROUND`] and [`CHAIN`].
+//! Fairness is bought back by ticks: see [`ROUND`], [`FRESH_MOST`] and [`CHAIN`].
 
 use crate::atomics::Ordering;
 use crate::atomics::atomic::AtomicPtr;
@@ -33,12 +33,15 @@ pub(crate) struct Runnable(pub(crate) *const G);
 // SAFETY: a Runnable is the ownership of its G, which may go to any thread.
 unsafe impl Send for Runnable {}
 
-/// Picks per round. Once a round the global queue goes first ([`GLOBAL_PHASE`]) and once the
-/// oldest fresh goroutine ([`FRESH_PHASE`]), so that neither starves when started ones never run
-/// dry. Go's number; a prime, so that it does not beat with a program's own periods.
+/// Picks per round. Once a round the global queue goes first, so that it does not starve when this P never
+/// runs dry. Go's number; a prime, so that it does not beat with a program's own periods.
 pub(crate) const ROUND: u32 = 61;
-pub(crate) const GLOBAL_PHASE: u32 = 0;
-pub(crate) const FRESH_PHASE: u32 = 30;
+
+/// After how many picks the oldest fresh goroutine goes first: [`FRESH_MOST`], and half as many each time that
+/// there was always a started one in between. A server that is never idle has thousands of connections that are
+/// started; a new one shall not wait longer than they do. Where started ones run dry, work first it is.
+pub(crate) const FRESH_MOST: u32 = ROUND;
+pub(crate) const FRESH_LEAST: u32 = 2;
 
 /// So many times in a row `runnext` may go before the queues: two goroutines that wake each other
 /// delay a third by at most this many switches (about 2 µs).
@@ -56,6 +59,8 @@ pub(crate) struct RunQueue {
     fresh_stealer: Stealer<Runnable>,
     /// Picks of `runnext` in a row.
     chain: Cell<u32>,
+    /// A pick has found nothing that was started.
+    dry: Cell<bool>,
 }
 
 /// Where a goroutine went.
@@ -79,6 +84,7 @@ impl RunQueue {
             started,
             fresh,
             chain: Cell::new(0),
+            dry: Cell::new(true),
         }
     }
 
@@ -137,6 +143,7 @@ impl RunQueue {
         if let Some(g) = self.started.pop() {
             return Some(g);
         }
+        self.dry.set(true);
         let next = self.fresh_next.load(Ordering::Relaxed);
         if !next.is_null() {
             self.fresh_next.store(ptr::null_mut(), Ordering::Relaxed);
@@ -145,7 +152,14 @@ impl RunQueue {
         self.fresh.pop()
     }
 
-    /// The oldest of those that have not run yet, whose turn it is once in a [`ROUND`].
+    /// Whether started goroutines have kept others from their first run since this was asked last.
+    pub(crate) fn keeps_fresh_waiting(&self) -> bool {
+        let dry = self.dry.replace(false);
+        let fresh = !self.fresh_next.load(Ordering::Relaxed).is_null() || !self.fresh.is_empty();
+        fresh && !dry
+    }
+
+    /// The oldest of those that have not run yet, whose turn it is once in a while (see [`FRESH_MOST`]).
     #[cold]
     pub(crate) fn oldest_fresh(&self) -> Option<Runnable> {
         if let Steal::Success(g) = self.fresh_stealer.steal() {

@@ -60,7 +60,7 @@ impl Sched {
                 return Some(g.into());
             }
             if p.timers.next() != NEVER || self.net.is_active() {
-                self.check_timers(p);
+                self.check_timers(m, p);
             }
             let tick = p.tick();
             if p.is_special(tick) {
@@ -151,7 +151,7 @@ impl Sched {
             let busy = timer::now().saturating_sub(since);
             self.ps[victim].thefts.judge(busy);
         }
-        if p.timers.next() != NEVER && self.look_at_clock(p) {
+        if p.timers.next() != NEVER && self.look_at_clock(m, p) {
             return miss(p);
         }
         if let Some(g) = self.global_batch(p) {
@@ -198,23 +198,31 @@ impl Sched {
             if ptr::eq(victim, p) || self.stealable(victim) == 0 {
                 continue;
             }
-            let started_too = self.started_too(victim);
-            if let Some(g) = victim.runq.steal_into(&p.runq, started_too) {
-                // Our queue was empty: what is there now was stolen, too.
-                let count = 1 + p.runq.len() as u64;
-                counters::add(&p.counters.thefts, 1);
-                counters::add(&p.counters.stolen, count);
-                if started_too {
-                    p.thefts.begin(victim.id, timer::now());
-                }
-                if trace::on() {
-                    // SAFETY: our own M, inside the runtime.
-                    unsafe { trace::emit::of_m(m, Kind::Steal, count, victim.id.into()) };
-                }
-                return Some(g);
+            let g = self.rob(m, p, victim);
+            if g.is_some() {
+                return g;
             }
         }
         None
+    }
+
+    /// Moves about half of what waits at `victim` to `p`, which `m` holds; one of it is returned.
+    pub(super) fn rob(&self, m: &M, p: &P, victim: &P) -> Option<Runnable> {
+        let started_too = self.started_too(victim);
+        let had = p.runq.len();
+        let g = victim.runq.steal_into(&p.runq, started_too)?;
+        // Others may have stolen from here meanwhile.
+        let count = (1 + p.runq.len()).saturating_sub(had).max(1) as u64;
+        counters::add(&p.counters.thefts, 1);
+        counters::add(&p.counters.stolen, count);
+        if started_too && had == 0 {
+            p.thefts.begin(victim.id, timer::now());
+        }
+        if trace::on() {
+            // SAFETY: our own M, inside the runtime.
+            unsafe { trace::emit::of_m(m, Kind::Steal, count, victim.id.into()) };
+        }
+        Some(g)
     }
 
     /// Nothing to do: gives up the P, looks once more (see `idle.rs`), sleeps. Returns with a

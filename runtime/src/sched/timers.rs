@@ -34,22 +34,22 @@ const BATCH: usize = 64;
 
 impl Sched {
     /// Before a pick of `p`, which has timers.
-    pub(super) fn check_timers(&self, p: &P) {
+    pub(super) fn check_timers(&self, m: &M, p: &P) {
         if p.timers.news.get() {
             p.timers.news.set(false);
             self.announce(p.timers.next());
         }
         if p.timers.wants_look() {
-            self.look_at_clock(p);
+            self.look_at_clock(m, p);
         }
     }
 
     /// Runs what is due at `p`; whether there was something.
-    pub(super) fn look_at_clock(&self, p: &P) -> bool {
+    pub(super) fn look_at_clock(&self, m: &M, p: &P) -> bool {
         let now = timer::now();
         p.timers.looked(now);
         let ran = p.timers.next() <= now && self.run_timers(p, p, now);
-        ran | self.poll_if_due(p, now)
+        ran | self.relieve(m, p, now) | self.poll_if_due(p, now)
     }
 
     /// A timer was added that is the first of its P: wakes an M for it, if the idle ones sleep longer.
