@@ -80,6 +80,8 @@ pub(crate) struct P {
     pub(crate) thefts: Thefts,
     /// On which other P this one has an eye: see `sched/relief.rs`. The owner's.
     pub(crate) watched: Cell<Watched>,
+    /// How many picks it has made when those that waited at its last poll have had their turn. The owner's.
+    pub(crate) poll_from: Cell<u64>,
     pub(crate) timers: Timers,
     /// What was taken of some P's timers and waits to be dealt with. The owner's.
     due: UnsafeCell<Vec<Target>>,
@@ -115,6 +117,7 @@ impl P {
             bias,
             thefts: Thefts::new(),
             watched: Cell::default(),
+            poll_from: Cell::new(0),
             timers: Timers::new(bias),
             due: UnsafeCell::new(Vec::new()),
             fibers: UnsafeCell::new(Vec::with_capacity(KEEP + 1)),
