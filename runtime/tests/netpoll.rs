@@ -3,10 +3,11 @@
 mod support;
 
 use runtime::io::Registered;
+use runtime::sync::Semaphore;
 use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Write, pipe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support::{alone, everywhere};
+use support::{alone, everywhere, within_minute};
 
 fn registered_pipe() -> (Registered<PipeReader>, Registered<PipeWriter>) {
     let (rx, tx) = pipe().unwrap();
@@ -337,4 +338,63 @@ fn a_descriptor_that_was_replaced_under_its_owner_harms_nobody() {
             drop(old);
         });
     });
+}
+
+/// A thread and a goroutine exchange bytes, so that waits are short, while others are woken by threads and by
+/// the clock: the M that asks the network again and again is given all of it.
+fn exchange(procs: usize, busy_poll: Duration) {
+    let builder = runtime::Builder::new().procs(procs);
+    let rt = builder.busy_poll(busy_poll).build().unwrap();
+    let n = support::scale(5_000);
+    let ((ping_rx, mut ping_tx), (mut pong_rx, pong_tx)) = (pipe().unwrap(), pipe().unwrap());
+    let echo = rt.spawn(move || {
+        let mut ping = Registered::new(ping_rx).unwrap();
+        let mut pong = Registered::new(pong_tx).unwrap();
+        let mut byte = [0];
+        while ping.read(&mut byte).unwrap() == 1 {
+            pong.write_all(&byte).unwrap();
+        }
+    });
+    let (to, from) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let other = {
+        let (to, from) = (to.clone(), from.clone());
+        rt.spawn(move || {
+            for _ in 0..n {
+                to.acquire().forget();
+                from.release(1);
+            }
+        })
+    };
+    let sleeper = rt.spawn(move || {
+        for _ in 0..n / 50 {
+            runtime::time::sleep(Duration::from_micros(50));
+        }
+    });
+    let waker = std::thread::spawn(move || {
+        for _ in 0..n {
+            to.release(1);
+            from.acquire().forget();
+        }
+    });
+    for i in 0..n {
+        let mut byte = [0];
+        ping_tx.write_all(&[i as u8]).unwrap();
+        pong_rx.read_exact(&mut byte).unwrap();
+        assert_eq!(byte[0], i as u8);
+    }
+    waker.join().unwrap();
+    other.join().unwrap();
+    sleeper.join().unwrap();
+    drop(ping_tx);
+    echo.join().unwrap();
+    rt.shutdown();
+}
+
+#[test]
+fn who_asks_before_it_sleeps_misses_nothing() {
+    for procs in [1, 2, 4] {
+        for micros in [0, 10, 1000] {
+            within_minute(move || exchange(procs, Duration::from_micros(micros)));
+        }
+    }
 }

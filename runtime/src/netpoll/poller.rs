@@ -5,6 +5,7 @@
 //! nobody's: no event is ever taken for another's, and none finds memory that is gone.
 
 use super::Side;
+use super::busy::BusyPoll;
 use super::desc::Desc;
 use super::epoll::{BATCH, Epoll, NO_EVENT, RawEvent, Readiness, WAKE_KEY};
 use crate::atomics::Mutex;
@@ -16,6 +17,9 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+/// Pauses between two questions while it is asked again and again: some 0.3 µs, as long as a question.
+const PAUSES: u32 = 10;
 
 #[derive(Debug)]
 pub(crate) struct Poller {
@@ -107,12 +111,14 @@ impl Table {
 
 #[derive(Debug)]
 struct Buffer {
+    busy: BusyPoll,
     events: [RawEvent; BATCH],
     ready: Vec<Claimed>,
 }
 
 impl Poller {
-    pub(crate) fn new() -> Arc<Poller> {
+    /// One that is asked for as long as `busy` before somebody sleeps in it, if that is worth it.
+    pub(crate) fn new(busy: Nanos) -> Arc<Poller> {
         Arc::new(Poller {
             epoll: OnceLock::new(),
             table: Mutex::new(Table {
@@ -124,6 +130,7 @@ impl Poller {
             looked: AtomicU64::new(0),
             promising: AtomicBool::new(false),
             buffer: UnsafeCell::new(Box::new(Buffer {
+                busy: BusyPoll::new(busy),
                 events: [NO_EVENT; BATCH],
                 ready: Vec::with_capacity(2 * BATCH),
             })),
@@ -261,7 +268,10 @@ impl Polling<'_> {
         // SAFETY: the buffer is that of whoever polls, as long as the right is not given up; what
         // is returned borrows it.
         let buffer = unsafe { &mut **self.poller.buffer.get() };
-        let n = self.epoll.wait(&mut buffer.events, timeout);
+        let n = match timeout {
+            Some(Duration::ZERO) => self.epoll.wait(&mut buffer.events, timeout),
+            _ => buffer.sleep(self.epoll, timeout),
+        };
         if n > 0 {
             let table = self.poller.table.lock();
             for event in &buffer.events[..n] {
@@ -288,6 +298,30 @@ impl Polling<'_> {
             .promising
             .store(buffer.ready.len() > 1, Ordering::Relaxed);
         buffer.ready.drain(..)
+    }
+}
+
+impl Buffer {
+    /// Waits for events; how many there are.
+    fn sleep(&mut self, epoll: &Epoll, timeout: Option<Duration>) -> usize {
+        let begin = timer::now();
+        if let Some(limit) = self.busy.worth(timeout) {
+            while timer::now() - begin < limit {
+                let n = epoll.wait(&mut self.events, Some(Duration::ZERO));
+                if n > 0 {
+                    self.busy.paid();
+                    return n;
+                }
+                (0..PAUSES).for_each(|_| std::hint::spin_loop());
+            }
+            self.busy.in_vain();
+            return epoll.wait(&mut self.events, timeout);
+        }
+        let n = epoll.wait(&mut self.events, timeout);
+        if n > 0 {
+            self.busy.slept(timer::now() - begin);
+        }
+        n
     }
 }
 

@@ -14,6 +14,7 @@ use crate::m::note::Note;
 use crate::netpoll::Poller;
 use crate::p::P;
 use crate::stack::{StackGuard, StackPool, install_handler};
+use crate::timer::Nanos;
 use crate::trace;
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -38,6 +39,7 @@ pub(crate) struct Config {
     pub(crate) hog: Option<Duration>,
     /// Look for goroutines that can never go on before the shutdown.
     pub(crate) report_leaks: bool,
+    pub(crate) busy_poll: Duration,
     pub(crate) pin_started: bool,
     /// How often to print a scheduler trace.
     pub(crate) schedtrace: Option<Duration>,
@@ -86,6 +88,12 @@ impl Sched {
         crate::inspect::debugger::prepare();
         RUNTIMES.fetch_add(1, Ordering::Relaxed);
         let procs = config.procs;
+        // On a single CPU nobody could send what is asked for.
+        let one_cpu = std::thread::available_parallelism().is_ok_and(|n| n.get() == 1);
+        let busy_poll = match one_cpu {
+            true => Duration::ZERO,
+            false => config.busy_poll,
+        };
         let ps: Box<[P]> = (0..procs as u32).map(P::new).collect();
         let sched = Arc::new_cyclic(|me: &Weak<Sched>| Sched {
             trace_id: trace::runtimes::starts(me.as_ptr().cast(), &config.name, &ps, traced),
@@ -95,7 +103,7 @@ impl Sched {
             global_len: AtomicUsize::new(0),
             phase: AtomicU8::new(Phase::Running as u8),
             watch: Watch::new(),
-            net: Poller::new(),
+            net: Poller::new(busy_poll.as_nanos() as Nanos),
             next_timer_p: AtomicUsize::new(0),
             spawned_outside: AtomicU64::new(0),
             reserve: Mutex::new(Some(Fiber::new(reserve, super::run::goroutine_entry))),
