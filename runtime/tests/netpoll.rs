@@ -392,6 +392,7 @@ fn exchange(procs: usize, busy_poll: Duration) {
 
 #[test]
 fn who_asks_before_it_sleeps_misses_nothing() {
+    let _alone = alone();
     for procs in [1, 2, 4] {
         for micros in [0, 10, 1000] {
             within_minute(move || exchange(procs, Duration::from_micros(micros)));

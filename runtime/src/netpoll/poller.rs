@@ -309,19 +309,28 @@ impl Buffer {
             while timer::now() - begin < limit {
                 let n = epoll.wait(&mut self.events, Some(Duration::ZERO));
                 if n > 0 {
-                    self.busy.paid();
+                    if self.is_news(n) {
+                        self.busy.paid();
+                    }
                     return n;
                 }
                 (0..PAUSES).for_each(|_| std::hint::spin_loop());
             }
             self.busy.in_vain();
-            return epoll.wait(&mut self.events, timeout);
+            let passed = Duration::from_nanos(timer::now() - begin);
+            let left = timeout.map(|timeout| timeout.saturating_sub(passed));
+            return epoll.wait(&mut self.events, left);
         }
         let n = epoll.wait(&mut self.events, timeout);
-        if n > 0 {
+        if self.is_news(n) {
             self.busy.slept(timer::now() - begin);
         }
         n
+    }
+
+    /// Whether something came, and not only a wake.
+    fn is_news(&self, n: usize) -> bool {
+        self.events[..n].iter().any(|event| event.u64 != WAKE_KEY)
     }
 }
 

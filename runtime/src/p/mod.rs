@@ -196,6 +196,9 @@ impl P {
                 false => (every * 2).min(FRESH_MOST),
             };
             at = tick.wrapping_add(every);
+            if at.is_multiple_of(ROUND) {
+                at = at.wrapping_add(1); // the global queue's turn
+            }
             self.fresh.set((at, every));
         }
         let next = (ROUND - tick % ROUND)
@@ -333,6 +336,39 @@ impl Drop for P {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use runq::Runnable;
+
+    /// The picks of fresh goroutines among the next `n`, if no started one ever waits, or one always.
+    fn fresh_turns(p: &P, n: u32, dry: bool) -> Vec<u32> {
+        let turn = |_| {
+            if dry {
+                assert!(p.runq.pop().is_none());
+            }
+            let tick = p.tick();
+            let turn = p.is_special(tick).then(|| p.turn(tick))?;
+            assert!(!(turn.fresh && turn.global), "{tick}");
+            turn.fresh.then_some(tick)
+        };
+        (0..n).filter_map(turn).collect()
+    }
+
+    #[test]
+    fn fresh_ones_that_are_kept_waiting_have_their_turn_sooner() {
+        let gaps = |turns: &[u32]| -> Vec<u32> { turns.windows(2).map(|w| w[1] - w[0]).collect() };
+        for begin in 0..200 {
+            let p = P::new(0);
+            (0..begin).for_each(|_| {
+                fresh_turns(&p, 1, true);
+            });
+            p.runq.push_started(Runnable(ptr::without_provenance(64)));
+            let _ = p.runq.push_fresh(Runnable(ptr::without_provenance(128)));
+            let busy = fresh_turns(&p, 10_000, false);
+            assert!(gaps(&busy)[8..].iter().all(|gap| [3, 4].contains(gap)));
+            assert!(p.runq.pop().is_some() && p.runq.pop().is_some());
+            let dry = fresh_turns(&p, 10_000, true);
+            assert!(gaps(&dry)[8..].iter().all(|gap| [61, 62].contains(gap)));
+        }
+    }
 
     #[test]
     fn special_picks_are_those_of_the_rounds_and_of_the_samples() {
@@ -348,9 +384,9 @@ mod tests {
                 let turn = special.then(|| p.turn(tick));
                 assert!(special || !p.is_sampled(), "{tick}");
                 assert_eq!(turn.is_some_and(|t| t.global), tick.is_multiple_of(ROUND));
-                let after = tick.wrapping_sub(first) as i32;
-                let fresh = after >= 0 && (after as u32).is_multiple_of(FRESH_MOST);
-                assert_eq!(turn.is_some_and(|t| t.fresh), fresh);
+                let fresh = p.fresh.get().0;
+                assert!(fresh.wrapping_sub(tick) <= FRESH_MOST + 1);
+                assert!(!turn.is_some_and(|t| t.fresh && t.global));
             }
         }
     }

@@ -41,7 +41,8 @@ pub(crate) const ROUND: u32 = 61;
 /// there was always a started one in between. A server that is never idle has thousands of connections that are
 /// started; a new one shall not wait longer than they do. Where started ones run dry, work first it is.
 pub(crate) const FRESH_MOST: u32 = ROUND;
-pub(crate) const FRESH_LEAST: u32 = 2;
+/// As few at least. Odd, as [`ROUND`] is: a round must not have a factor in common with that of samples.
+pub(crate) const FRESH_LEAST: u32 = 3;
 
 /// So many times in a row `runnext` may go before the queues: two goroutines that wake each other
 /// delay a third by at most this many switches (about 2 µs).
@@ -196,6 +197,23 @@ impl RunQueue {
         self.stealable(true) + self.in_slots()
     }
 
+    /// Moves about half of the stealable goroutines of `self` to `into`, the queue of the caller's own P: started
+    /// ones to its end, or, if there are none, fresh ones. Whether there were any.
+    pub(crate) fn move_into(&self, into: &RunQueue, started_too: bool) -> bool {
+        let started = started_too
+            && retry(|| {
+                self.started_stealer
+                    .steal_batch_with_limit(&into.started, STEAL_MAX)
+            })
+            .is_some();
+        started
+            || retry(|| {
+                self.fresh_stealer
+                    .steal_batch_with_limit(&into.fresh, STEAL_MAX)
+            })
+            .is_some()
+    }
+
     /// Takes about half of the stealable goroutines of `self` into `into`, the queue of the
     /// caller's own P, and returns one of them. `started_too`: whether those that have run may
     /// be taken.
@@ -216,10 +234,10 @@ impl RunQueue {
 }
 
 /// A theft that collides with another is tried again: somebody else has made progress.
-fn retry(mut f: impl FnMut() -> Steal<Runnable>) -> Option<Runnable> {
+fn retry<T>(mut f: impl FnMut() -> Steal<T>) -> Option<T> {
     loop {
         match f() {
-            Steal::Success(g) => return Some(g),
+            Steal::Success(taken) => return Some(taken),
             Steal::Empty => return None,
             Steal::Retry => std::hint::spin_loop(),
         }

@@ -198,31 +198,27 @@ impl Sched {
             if ptr::eq(victim, p) || self.stealable(victim) == 0 {
                 continue;
             }
-            let g = self.rob(m, p, victim);
-            if g.is_some() {
-                return g;
+            let started_too = self.started_too(victim);
+            if let Some(g) = victim.runq.steal_into(&p.runq, started_too) {
+                // Our queue was empty: what is there now was stolen, too.
+                self.has_stolen(m, p, victim, 1 + p.runq.len());
+                if started_too {
+                    p.thefts.begin(victim.id, timer::now());
+                }
+                return Some(g);
             }
         }
         None
     }
 
-    /// Moves about half of what waits at `victim` to `p`, which `m` holds; one of it is returned.
-    pub(super) fn rob(&self, m: &M, p: &P, victim: &P) -> Option<Runnable> {
-        let started_too = self.started_too(victim);
-        let had = p.runq.len();
-        let g = victim.runq.steal_into(&p.runq, started_too)?;
-        // Others may have stolen from here meanwhile.
-        let count = (1 + p.runq.len()).saturating_sub(had).max(1) as u64;
+    /// `p`, which `m` holds, has taken `n` goroutines away from `victim`.
+    pub(super) fn has_stolen(&self, m: &M, p: &P, victim: &P, n: usize) {
         counters::add(&p.counters.thefts, 1);
-        counters::add(&p.counters.stolen, count);
-        if started_too && had == 0 {
-            p.thefts.begin(victim.id, timer::now());
-        }
+        counters::add(&p.counters.stolen, n as u64);
         if trace::on() {
             // SAFETY: our own M, inside the runtime.
-            unsafe { trace::emit::of_m(m, Kind::Steal, count, victim.id.into()) };
+            unsafe { trace::emit::of_m(m, Kind::Steal, n as u64, victim.id.into()) };
         }
-        Some(g)
     }
 
     /// Nothing to do: gives up the P, looks once more (see `idle.rs`), sleeps. Returns with a

@@ -7,8 +7,8 @@
 //! a whole slice of the kernel's, 4 ms. They were what the 99th percentile was made of.)
 //!
 //! So a P that looks at the clock has an eye on one other. If that one has not picked a goroutine in
-//! [`STALL`], and some wait there, it takes half of them, to the end of its own queue; half of the rest the next
-//! time. Not if its own queue is so long that they would wait as long there: with a thousand connections the
+//! [`STALL`], and some wait there, it takes half of them, to the end of its own queue, and half of the rest the next
+//! time. (Fresh ones only if no others wait.) Not if its own queue is so long that they would wait as long there: with a thousand connections the
 //! oldest came to be the last, again and again. A P that picks is left alone.
 
 use super::Sched;
@@ -36,17 +36,23 @@ impl Sched {
         // Relaxed, as all of this: a hint. Who has moved on meanwhile loses some goroutines to one that is not idle.
         let ticks = |p: &P| p.schedtick.load(Ordering::Relaxed);
         let other = &self.ps[seen.id];
-        let stalls =
-            !ptr::eq(other, p) && ticks(other) == seen.tick && other.runq.stealable(true) > 0;
+        let waiting = || other.runq.stealable(!self.config.pin_started);
+        let stalls = !ptr::eq(other, p) && ticks(other) == seen.tick && waiting() > 0;
         // The time that one takes here, by the number of those that wait, without a division.
         let picks = ticks(p).wrapping_sub(seen.own_tick);
-        let soon = || p.runq.len() as u64 * passed < picks * WAIT;
-        let mut id = seen.id;
-        let taken = stalls && soon() && {
+        let had = p.runq.len();
+        let soon = (had as u64).saturating_mul(passed) < picks.saturating_mul(WAIT);
+        let taken = stalls && soon && {
             other.thefts.forgive();
-            let g = self.rob(m, p, other);
-            g.map(|g| p.runq.push_started(g)).is_some()
+            other.runq.move_into(&p.runq, !self.config.pin_started)
         };
+        if taken {
+            // Others may have stolen from here meanwhile.
+            let n = p.runq.len().saturating_sub(had).max(1);
+            self.has_stolen(m, p, other, n);
+            self.work_in_deque();
+        }
+        let mut id = seen.id;
         if !stalls {
             id = self.after(id);
             if id == p.id as usize {
