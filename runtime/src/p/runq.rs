@@ -37,11 +37,11 @@ unsafe impl Send for Runnable {}
 /// runs dry. Go's number; a prime, so that it does not beat with a program's own periods.
 pub(crate) const ROUND: u32 = 61;
 
-/// After how many picks the oldest fresh goroutine goes first: [`FRESH_MOST`], and half as many each time that
+/// After how many picks the oldest fresh goroutine goes first: [`FRESH_MOST`], and about half as many each time that
 /// there was always a started one in between. A server that is never idle has thousands of connections that are
 /// started; a new one shall not wait longer than they do. Where started ones run dry, work first it is.
 pub(crate) const FRESH_MOST: u32 = ROUND;
-/// As few at least. Odd, as [`ROUND`] is: a round must not have a factor in common with that of samples.
+/// As few at least. Odd, as all of them: a round must not have a factor in common with that of samples.
 pub(crate) const FRESH_LEAST: u32 = 3;
 
 /// So many times in a row `runnext` may go before the queues: two goroutines that wake each other
@@ -318,5 +318,21 @@ mod tests {
         assert_eq!(got, [1, 2, 3, 4], "the older half");
         while q.steal_into(&thief, true).is_some() {}
         assert_eq!((q.stealable(true), q.in_slots()), (0, 2));
+    }
+
+    #[test]
+    fn what_is_moved_keeps_its_order_behind_what_is_there() {
+        let (q, other) = (RunQueue::new(), RunQueue::new());
+        (1..=8).for_each(|n| other.push_started(g(n)));
+        (9..=12).for_each(|n| {
+            let _ = other.push_fresh(g(n));
+        });
+        (20..=21).for_each(|n| q.push_started(g(n)));
+        assert!(other.move_into(&q, true));
+        assert_eq!(order(&q), [20, 21, 1, 2, 3, 4]);
+        assert!(other.move_into(&q, false));
+        assert_eq!(order(&q), [10, 9], "half of the fresh ones, the oldest");
+        while other.move_into(&q, true) {}
+        assert_eq!((other.stealable(true), other.in_slots()), (0, 1));
     }
 }

@@ -16,9 +16,6 @@ const STRIDE_MAX: u32 = 16;
 /// As long as this many nanoseconds pass between two looks, a look costs nothing to speak of, and
 /// a timer is late by no more than this.
 const STRIDE_TIME: Nanos = 5_000;
-/// The same if none is due soon: it is for the network that is looked then. On a virtual machine a look costs up to
-/// 60 ns, 1.5 % of an echo.
-const STRIDE_TIME_FAR: Nanos = 25_000;
 
 #[derive(Debug)]
 pub(crate) struct Timers {
@@ -146,13 +143,9 @@ impl Timers {
     /// between slow ones the clock is looked at each time.
     pub(crate) fn looked(&self, now: Nanos) {
         let since = now.saturating_sub(self.last_look.replace(now));
-        let time = match self.next() < now.saturating_add(2 * STRIDE_TIME_FAR) {
-            true => STRIDE_TIME,
-            false => STRIDE_TIME_FAR,
-        };
-        let stride = if since < time / 2 {
+        let stride = if since < STRIDE_TIME / 2 {
             (self.stride.get() * 2).min(STRIDE_MAX)
-        } else if since > time {
+        } else if since > STRIDE_TIME {
             1
         } else {
             self.stride.get()

@@ -44,6 +44,7 @@ impl Sched {
         let soon = (had as u64).saturating_mul(passed) < picks.saturating_mul(WAIT);
         let taken = stalls && soon && {
             other.thefts.forgive();
+            p.thefts.forgive(); // who is idle may take them on from here
             other.runq.move_into(&p.runq, !self.config.pin_started)
         };
         if taken {

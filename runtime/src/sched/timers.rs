@@ -37,7 +37,6 @@ impl Sched {
     pub(super) fn check_timers(&self, m: &M, p: &P) {
         if p.timers.news.get() {
             p.timers.news.set(false);
-            p.timers.look_soon(); // it may be due before the next look would come
             self.announce(p.timers.next());
         }
         if p.timers.wants_look() {
