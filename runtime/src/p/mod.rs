@@ -192,8 +192,8 @@ impl P {
         let fresh = at == tick;
         if fresh {
             every = match self.runq.keeps_fresh_waiting() {
-                true => (every / 2 | 1).max(FRESH_LEAST),
-                false => (every * 2 | 1).min(FRESH_MOST),
+                true => ((every / 2) | 1).max(FRESH_LEAST),
+                false => ((every * 2) | 1).min(FRESH_MOST),
             };
             at = tick.wrapping_add(every);
             if at.is_multiple_of(ROUND) {
