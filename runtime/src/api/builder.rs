@@ -165,7 +165,7 @@ impl Builder {
     }
 
     /// How long the thread that waits for the network asks again and again for something to come before it sleeps, *if
-    /// that has paid of late*: if nearly all waits were over in about that time. 10 µs, and none with a
+    /// that has paid of late*: if nearly all waits were over in about that time. 10 µs, 1 ms at most, and none with a
     /// single usable CPU. An exchange with one peer takes a quarter to a third less time by it, since nobody must
     /// be woken, and half as much CPU time again; [`Duration::ZERO`] saves that.
     pub fn busy_poll(mut self, limit: Duration) -> Builder {

@@ -12,7 +12,7 @@ use crate::atomics::Mutex;
 use crate::atomics::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::g::parker::Claimed;
 use crate::timer::{self, Nanos};
-use std::cell::UnsafeCell;
+use std::cell::{OnceCell, UnsafeCell};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, OnceLock};
@@ -112,6 +112,8 @@ impl Table {
 #[derive(Debug)]
 struct Buffer {
     busy: BusyPoll,
+    /// Asked when it first matters: that reads files.
+    one_cpu: OnceCell<bool>,
     events: [RawEvent; BATCH],
     ready: Vec<Claimed>,
 }
@@ -131,6 +133,7 @@ impl Poller {
             promising: AtomicBool::new(false),
             buffer: UnsafeCell::new(Box::new(Buffer {
                 busy: BusyPoll::new(busy),
+                one_cpu: OnceCell::new(),
                 events: [NO_EVENT; BATCH],
                 ready: Vec::with_capacity(2 * BATCH),
             })),
@@ -305,7 +308,9 @@ impl Buffer {
     /// Waits for events; how many there are.
     fn sleep(&mut self, epoll: &Epoll, timeout: Option<Duration>) -> usize {
         let begin = timer::now();
-        if let Some(limit) = self.busy.worth(timeout) {
+        if let Some(limit) = self.busy.worth(timeout)
+            && !*self.one_cpu.get_or_init(one_cpu)
+        {
             while timer::now() - begin < limit {
                 let n = epoll.wait(&mut self.events, Some(Duration::ZERO));
                 if n > 0 {
@@ -332,6 +337,11 @@ impl Buffer {
     fn is_news(&self, n: usize) -> bool {
         self.events[..n].iter().any(|event| event.u64 != WAKE_KEY)
     }
+}
+
+/// On a single CPU nobody could send what is asked for.
+fn one_cpu() -> bool {
+    std::thread::available_parallelism().is_ok_and(|n| n.get() == 1)
 }
 
 impl Drop for Polling<'_> {

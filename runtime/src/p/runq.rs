@@ -200,38 +200,33 @@ impl RunQueue {
     /// Moves about half of the stealable goroutines of `self` to `into`, the queue of the caller's own P: started
     /// ones to its end, or, if there are none, fresh ones. Whether there were any.
     pub(crate) fn move_into(&self, into: &RunQueue, started_too: bool) -> bool {
-        let started = started_too
-            && retry(|| {
-                self.started_stealer
-                    .steal_batch_with_limit(&into.started, STEAL_MAX)
-            })
-            .is_some();
-        started
-            || retry(|| {
-                self.fresh_stealer
-                    .steal_batch_with_limit(&into.fresh, STEAL_MAX)
-            })
-            .is_some()
+        let take = |from: &Deque, to: &_| from.steal_batch_with_limit(to, STEAL_MAX);
+        self.take_into(into, started_too, take).is_some()
     }
 
     /// Takes about half of the stealable goroutines of `self` into `into`, the queue of the
     /// caller's own P, and returns one of them. `started_too`: whether those that have run may
     /// be taken.
     pub(crate) fn steal_into(&self, into: &RunQueue, started_too: bool) -> Option<Runnable> {
-        if started_too
-            && let Some(g) = retry(|| {
-                self.started_stealer
-                    .steal_batch_with_limit_and_pop(&into.started, STEAL_MAX)
-            })
-        {
-            return Some(g);
-        }
-        retry(|| {
-            self.fresh_stealer
-                .steal_batch_with_limit_and_pop(&into.fresh, STEAL_MAX)
-        })
+        let take = |from: &Deque, to: &_| from.steal_batch_with_limit_and_pop(to, STEAL_MAX);
+        self.take_into(into, started_too, take)
+    }
+
+    /// By `take`, from the started ones, if they may be taken and there are any, else from the fresh ones.
+    fn take_into<T>(
+        &self,
+        into: &RunQueue,
+        started_too: bool,
+        take: impl Fn(&Deque, &Worker<Runnable>) -> Steal<T>,
+    ) -> Option<T> {
+        let started = || retry(|| take(&self.started_stealer, &into.started));
+        let fresh = || retry(|| take(&self.fresh_stealer, &into.fresh));
+        started_too.then(started).flatten().or_else(fresh)
     }
 }
+
+/// A deque of another P's, or of our own, as thieves see it.
+type Deque = Stealer<Runnable>;
 
 /// A theft that collides with another is tried again: somebody else has made progress.
 fn retry<T>(mut f: impl FnMut() -> Steal<T>) -> Option<T> {

@@ -201,7 +201,7 @@ impl Sched {
             let started_too = self.started_too(victim);
             if let Some(g) = victim.runq.steal_into(&p.runq, started_too) {
                 // Our queue was empty: what is there now was stolen, too.
-                self.has_stolen(m, p, victim, 1 + p.runq.len());
+                has_stolen(m, p, victim, 1 + p.runq.len());
                 if started_too {
                     p.thefts.begin(victim.id, timer::now());
                 }
@@ -209,16 +209,6 @@ impl Sched {
             }
         }
         None
-    }
-
-    /// `p`, which `m` holds, has taken `n` goroutines away from `victim`.
-    pub(super) fn has_stolen(&self, m: &M, p: &P, victim: &P, n: usize) {
-        counters::add(&p.counters.thefts, 1);
-        counters::add(&p.counters.stolen, n as u64);
-        if trace::on() {
-            // SAFETY: our own M, inside the runtime.
-            unsafe { trace::emit::of_m(m, Kind::Steal, n as u64, victim.id.into()) };
-        }
     }
 
     /// Nothing to do: gives up the P, looks once more (see `idle.rs`), sleeps. Returns with a
@@ -330,6 +320,16 @@ fn timed(p: &P, picked: Option<Runnable>) -> *const G {
         unsafe { (*g.0).status.set_pick_timed() };
     }
     g.0
+}
+
+/// `p`, which `m` holds, has taken `n` goroutines away from `victim`.
+pub(super) fn has_stolen(m: &M, p: &P, victim: &P, n: usize) {
+    counters::add(&p.counters.thefts, 1);
+    counters::add(&p.counters.stolen, n as u64);
+    if trace::on() {
+        // SAFETY: our own M, inside the runtime.
+        unsafe { trace::emit::of_m(m, Kind::Steal, n as u64, victim.id.into()) };
+    }
 }
 
 /// The round has found nothing; the caller, who owns `p`, starts over.

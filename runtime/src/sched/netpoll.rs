@@ -69,11 +69,12 @@ impl Sched {
 
     /// As [`Sched::poll_network`], if nobody has for a while.
     pub(super) fn poll_if_due(&self, p: &P, now: Nanos) -> bool {
+        if !self.net.is_active() {
+            return false;
+        }
         let since = now.saturating_sub(self.net.looked());
         let in_turn = || p.schedtick.load(Ordering::Relaxed) >= p.poll_from.get();
-        self.net.is_active()
-            && (since >= POLL_LATEST || since >= POLL_EVERY && in_turn())
-            && self.poll_network(p)
+        (since >= POLL_LATEST || since >= POLL_EVERY && in_turn()) && self.poll_network(p)
     }
 
     /// Queues on `p`, which the caller holds, what a poll has found; whether there was something.

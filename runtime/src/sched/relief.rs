@@ -8,10 +8,11 @@
 //!
 //! So a P that looks at the clock has an eye on one other. If that one has not picked a goroutine in
 //! [`STALL`], and some wait there, it takes half of them, to the end of its own queue, and half of the rest the next
-//! time. (Fresh ones only if no others wait.) Not if its own queue is so long that they would wait as long there: with a thousand connections the
-//! oldest came to be the last, again and again. A P that picks is left alone.
+//! time. (Fresh ones only if no others wait.) Not if its own queue is so long that they would wait as long there: with
+//! a thousand connections the oldest came to be the last, again and again. A P that picks is left alone.
 
 use super::Sched;
+use super::find::has_stolen;
 use crate::atomics::Ordering;
 use crate::m::M;
 use crate::p::{P, Watched};
@@ -36,8 +37,10 @@ impl Sched {
         // Relaxed, as all of this: a hint. Who has moved on meanwhile loses some goroutines to one that is not idle.
         let ticks = |p: &P| p.schedtick.load(Ordering::Relaxed);
         let other = &self.ps[seen.id];
-        let waiting = || other.runq.stealable(!self.config.pin_started);
-        let stalls = !ptr::eq(other, p) && ticks(other) == seen.tick && waiting() > 0;
+        let started_too = !self.config.pin_started;
+        let stalls = !ptr::eq(other, p)
+            && ticks(other) == seen.tick
+            && other.runq.stealable(started_too) > 0;
         // The time that one takes here, by the number of those that wait, without a division.
         let picks = ticks(p).wrapping_sub(seen.own_tick);
         let had = p.runq.len();
@@ -45,12 +48,12 @@ impl Sched {
         let taken = stalls && soon && {
             other.thefts.forgive();
             p.thefts.forgive(); // who is idle may take them on from here
-            other.runq.move_into(&p.runq, !self.config.pin_started)
+            other.runq.move_into(&p.runq, started_too)
         };
         if taken {
             // Others may have stolen from here meanwhile.
             let n = p.runq.len().saturating_sub(had).max(1);
-            self.has_stolen(m, p, other, n);
+            has_stolen(m, p, other, n);
             self.work_in_deque();
         }
         let mut id = seen.id;

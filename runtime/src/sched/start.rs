@@ -88,12 +88,6 @@ impl Sched {
         crate::inspect::debugger::prepare();
         RUNTIMES.fetch_add(1, Ordering::Relaxed);
         let procs = config.procs;
-        // On a single CPU nobody could send what is asked for.
-        let one_cpu = std::thread::available_parallelism().is_ok_and(|n| n.get() == 1);
-        let busy_poll = match one_cpu {
-            true => Duration::ZERO,
-            false => config.busy_poll,
-        };
         let ps: Box<[P]> = (0..procs as u32).map(P::new).collect();
         let sched = Arc::new_cyclic(|me: &Weak<Sched>| Sched {
             trace_id: trace::runtimes::starts(me.as_ptr().cast(), &config.name, &ps, traced),
@@ -103,7 +97,7 @@ impl Sched {
             global_len: AtomicUsize::new(0),
             phase: AtomicU8::new(Phase::Running as u8),
             watch: Watch::new(),
-            net: Poller::new(busy_poll.as_nanos() as Nanos),
+            net: Poller::new(config.busy_poll.as_nanos() as Nanos),
             next_timer_p: AtomicUsize::new(0),
             spawned_outside: AtomicU64::new(0),
             reserve: Mutex::new(Some(Fiber::new(reserve, super::run::goroutine_entry))),
