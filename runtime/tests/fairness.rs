@@ -2,7 +2,7 @@
 
 mod support;
 
-use runtime::{Runtime, go, yield_now};
+use runtime::{GoroutineId, JoinHandle, Runtime, go, yield_now};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -18,11 +18,59 @@ fn traced(rt: &Runtime, key: &str) -> usize {
 
 /// Ms that have both a P and a goroutine.
 fn running(rt: &Runtime) -> usize {
+    running_but(rt, None)
+}
+
+/// As `running`, but for the one whose goroutine is `not`.
+fn running_but(rt: &Runtime, not: Option<GoroutineId>) -> usize {
+    let not = not.map_or(String::new(), |id| format!(" curg={} ", id.as_u64()));
     let trace = rt.schedtrace(true);
     trace
         .lines()
         .filter(|l| l.starts_with("  M") && !l.contains(" p=nil") && !l.contains(" curg=nil"))
+        .filter(|l| not.is_empty() || !l.contains(&not))
         .count()
+}
+
+/// Goroutines that do nothing but yield, until they are told to end.
+struct Yielders {
+    stop: Arc<AtomicBool>,
+    /// How often they have been picked, all together.
+    picks: Arc<AtomicUsize>,
+    all: Vec<JoinHandle<()>>,
+}
+
+impl Yielders {
+    /// Starts so many, by `spawn`.
+    fn start(n: usize, spawn: impl Fn(Box<dyn FnOnce() + Send>) -> JoinHandle<()>) -> Yielders {
+        let stop = Arc::new(AtomicBool::new(false));
+        let picks = Arc::new(AtomicUsize::new(0));
+        let one = |_| {
+            let (stop, picks) = (stop.clone(), picks.clone());
+            spawn(Box::new(move || {
+                while !stop.load(SeqCst) {
+                    picks.fetch_add(1, SeqCst);
+                    yield_now();
+                }
+            }))
+        };
+        let all = (0..n).map(one).collect();
+        Yielders { stop, picks, all }
+    }
+
+    /// Starts so many goroutines of the calling one.
+    fn here(n: usize) -> Yielders {
+        Yielders::start(n, |f| go!(f))
+    }
+
+    fn picks(&self) -> usize {
+        self.picks.load(SeqCst)
+    }
+
+    fn end(self) {
+        self.stop.store(true, SeqCst);
+        self.all.into_iter().for_each(|h| h.join().unwrap());
+    }
 }
 
 /// Starts one spinning goroutine per P; whether each of them came to have a P of its own. Not so
@@ -191,29 +239,16 @@ fn yielders_do_not_starve_the_global_queue() {
     for procs in support::PROCS {
         within_minute(|| {
             let rt = runtime::start(procs);
-            let stop = Arc::new(AtomicBool::new(false));
-            let picks = Arc::new(AtomicUsize::new(0));
-            let yielders: Vec<_> = (0..2 * procs)
-                .map(|_| {
-                    let (stop, picks) = (stop.clone(), picks.clone());
-                    rt.spawn(move || {
-                        while !stop.load(SeqCst) {
-                            picks.fetch_add(1, SeqCst);
-                            yield_now();
-                        }
-                    })
-                })
-                .collect();
-            assert!(eventually(|| picks.load(SeqCst) > 1000));
+            let yielders = Yielders::start(2 * procs, |f| rt.spawn(f));
+            assert!(eventually(|| yielders.picks() > 1000));
             let mut shortest = usize::MAX;
             for _ in 0..100 {
-                let picks = picks.clone();
+                let picks = yielders.picks.clone();
                 let before = picks.load(SeqCst);
                 let after = rt.spawn(move || picks.load(SeqCst)).join().unwrap();
                 shortest = shortest.min(after - before);
             }
-            stop.store(true, SeqCst);
-            yielders.into_iter().for_each(|h| h.join().unwrap());
+            yielders.end();
             // This thread and the runtime's share the CPUs, so only the best one is a measure.
             assert!(shortest < 20_000, "waited for {shortest} picks at best");
         });
@@ -223,33 +258,20 @@ fn yielders_do_not_starve_the_global_queue() {
 /// How many picks each of fifty new goroutines waits for beside ten that yield.
 fn picks_before_first_runs() -> Vec<usize> {
     runtime::start(1).run(|| {
-        let stop = Arc::new(AtomicBool::new(false));
-        let picks = Arc::new(AtomicUsize::new(0));
-        let yielders: Vec<_> = (0..10)
-            .map(|_| {
-                let (stop, picks) = (stop.clone(), picks.clone());
-                go!(move || {
-                    while !stop.load(SeqCst) {
-                        picks.fetch_add(1, SeqCst);
-                        yield_now();
-                    }
-                })
-            })
-            .collect();
-        while picks.load(SeqCst) < 2000 {
+        let yielders = Yielders::here(10);
+        while yielders.picks() < 2000 {
             yield_now();
         }
-        let before = picks.load(SeqCst);
+        let before = yielders.picks();
         let fresh: Vec<_> = (0..50)
             .map(|_| {
-                let picks = picks.clone();
+                let picks = yielders.picks.clone();
                 go!(move || picks.load(SeqCst))
             })
             .collect();
         let waited = fresh.into_iter().map(|h| h.join().unwrap() - before);
         let waited = waited.collect();
-        stop.store(true, SeqCst);
-        yielders.into_iter().for_each(|h| h.join().unwrap());
+        yielders.end();
         waited
     })
 }
@@ -387,25 +409,21 @@ fn a_spawner_that_uses_whole_slices_does_not_starve_its_children() {
     });
 }
 
+/// With a socket that somebody waits at, all Ps look at the clock now and then, and so at each other.
+fn wait_at_a_socket() {
+    go!(|| {
+        let (socket, _other) = runtime::net::UnixDatagram::pair().unwrap();
+        let _ = socket.recv(&mut [0]);
+    });
+}
+
 /// One goroutine wakes ten that wait, and computes for less than a slice; other goroutines keep all other Ps busy.
 /// Whether the ten ran meanwhile.
 fn others_take_what_waits_behind_a_busy_one(procs: usize) -> bool {
     let rt = runtime::start(procs);
     rt.run(|| {
-        // What is asked is asked by those who look at the clock: with a socket, all do.
-        let (socket, _other) = runtime::net::UnixDatagram::pair().unwrap();
-        let reader = go!(move || socket.recv(&mut [0; 8]));
-        let stop = Arc::new(AtomicBool::new(false));
-        let yielders: Vec<_> = (0..4 * procs)
-            .map(|_| {
-                let stop = stop.clone();
-                go!(move || {
-                    while !stop.load(SeqCst) {
-                        yield_now();
-                    }
-                })
-            })
-            .collect();
+        wait_at_a_socket();
+        let yielders = Yielders::here(4 * procs);
         let permits = Arc::new(runtime::sync::Semaphore::new(0));
         let ran = Arc::new(AtomicUsize::new(0));
         let waiters: Vec<_> = (0..10)
@@ -425,10 +443,8 @@ fn others_take_what_waits_behind_a_busy_one(procs: usize) -> bool {
             std::hint::spin_loop();
         }
         let all = ran.load(SeqCst) >= 9;
-        stop.store(true, SeqCst);
-        yielders.into_iter().for_each(|h| h.join().unwrap());
+        yielders.end();
         waiters.into_iter().for_each(|h| h.join().unwrap());
-        reader.cancel();
         all
     })
 }
@@ -441,6 +457,36 @@ fn what_waits_behind_a_busy_goroutine_is_taken_over_by_ps_that_are_busy_themselv
             let done = (0..50).filter(|_| others_take_what_waits_behind_a_busy_one(procs));
             let done = done.count();
             assert!(done > 30, "{procs} Ps: {done} of 50");
+        });
+    }
+}
+
+/// What waits behind a goroutine that blocks its thread is taken over; but the P, which then has nothing to do, must
+/// not stay with the thread that sleeps.
+#[test]
+fn a_thread_that_sleeps_keeps_no_p_when_others_have_taken_over_its_work() {
+    for procs in [2, 4] {
+        within_minute(move || {
+            let rt = runtime::start(procs);
+            rt.run(wait_at_a_socket);
+            let yielders = Yielders::start(8 * procs, |f| rt.spawn(f));
+            assert!(eventually(|| running(&rt) == procs));
+            for _ in 0..10 {
+                let wake = Arc::new(AtomicBool::new(false));
+                let asleep = wake.clone();
+                let sleeper = rt.spawn(move || {
+                    while !asleep.load(SeqCst) {
+                        std::thread::sleep(Duration::from_millis(10)); // not announced
+                    }
+                });
+                let id = sleeper.id();
+                let all = eventually(|| running_but(&rt, Some(id)) == procs);
+                let trace = rt.schedtrace(true);
+                wake.store(true, SeqCst);
+                sleeper.join().unwrap();
+                assert!(all, "{trace}");
+            }
+            yielders.end();
         });
     }
 }

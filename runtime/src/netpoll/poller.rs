@@ -307,11 +307,12 @@ impl Polling<'_> {
 impl Buffer {
     /// Waits for events; how many there are.
     fn sleep(&mut self, epoll: &Epoll, timeout: Option<Duration>) -> usize {
+        let worth = self.busy.worth(timeout);
+        let worth = worth.filter(|_| !*self.one_cpu.get_or_init(one_cpu));
         let begin = timer::now();
-        if let Some(limit) = self.busy.worth(timeout)
-            && !*self.one_cpu.get_or_init(one_cpu)
-        {
-            while timer::now() - begin < limit {
+        let passed = || timer::now().saturating_sub(begin);
+        if let Some(limit) = worth {
+            while passed() < limit {
                 let n = epoll.wait(&mut self.events, Some(Duration::ZERO));
                 if n > 0 {
                     if self.is_news(n) {
@@ -322,13 +323,13 @@ impl Buffer {
                 (0..PAUSES).for_each(|_| std::hint::spin_loop());
             }
             self.busy.in_vain();
-            let passed = Duration::from_nanos(timer::now() - begin);
+            let passed = Duration::from_nanos(passed());
             let left = timeout.map(|timeout| timeout.saturating_sub(passed));
             return epoll.wait(&mut self.events, left);
         }
         let n = epoll.wait(&mut self.events, timeout);
         if self.is_news(n) {
-            self.busy.slept(timer::now() - begin);
+            self.busy.slept(passed());
         }
         n
     }

@@ -5,10 +5,12 @@
 //! handing it over. Only the owner touches the non-atomic parts.
 
 pub(crate) mod counters;
+mod deque;
 pub(crate) mod lock;
 pub(crate) mod runq;
 pub(crate) mod thefts;
 pub(crate) mod timers;
+pub(crate) mod watched;
 
 use crate::atomics::Ordering;
 use crate::atomics::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
@@ -17,7 +19,6 @@ use crate::g::registry::{self, GList};
 use crate::g::{G, GoroutineId};
 use crate::m::M;
 use crate::stack::{StackError, StackPool};
-use crate::timer::Nanos;
 use crate::timer::heap::Target;
 use counters::{Counters, SAMPLE};
 use lock::BiasSlot;
@@ -26,6 +27,7 @@ use std::cell::{Cell, UnsafeCell};
 use std::ptr;
 use thefts::Thefts;
 use timers::Timers;
+use watched::Watched;
 
 /// Free Gs and idle fibers that a P keeps; half goes to the global pool when it has more. 64 Gs
 /// are 16 KiB; 64 warm stacks are 256 KiB.
@@ -52,15 +54,6 @@ pub(crate) struct Turn {
     pub(crate) fresh: bool,
 }
 
-/// Another P, and how many picks it, and the one that looks, had made at a time.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Watched {
-    pub(crate) id: usize,
-    pub(crate) tick: u64,
-    pub(crate) own_tick: u64,
-    pub(crate) since: Nanos,
-}
-
 #[repr(align(128))]
 pub(crate) struct P {
     pub(crate) id: u32,
@@ -80,7 +73,8 @@ pub(crate) struct P {
     pub(crate) thefts: Thefts,
     /// On which other P this one has an eye: see `sched/relief.rs`. The owner's.
     pub(crate) watched: Cell<Watched>,
-    /// How many picks it has made when those that waited at its last poll have had their turn. The owner's.
+    /// How many picks it has made when those that waited at its last poll have had their turn; about, as every pick
+    /// counts. The owner's.
     pub(crate) poll_from: Cell<u64>,
     pub(crate) timers: Timers,
     /// What was taken of some P's timers and waits to be dealt with. The owner's.
@@ -116,7 +110,7 @@ impl P {
             counters: Counters::new(),
             bias,
             thefts: Thefts::new(),
-            watched: Cell::default(),
+            watched: Cell::new(Watched::first(id)),
             poll_from: Cell::new(0),
             timers: Timers::new(bias),
             due: UnsafeCell::new(Vec::new()),

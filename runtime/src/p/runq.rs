@@ -19,10 +19,10 @@
 //!
 //! Fairness is bought back by ticks: see [`ROUND`], [`FRESH_MOST`] and [`CHAIN`].
 
+use super::deque::Deque;
 use crate::atomics::Ordering;
 use crate::atomics::atomic::AtomicPtr;
 use crate::g::G;
-use crossbeam_deque::{Steal, Stealer, Worker};
 use std::cell::Cell;
 use std::ptr;
 
@@ -54,10 +54,8 @@ const STEAL_MAX: usize = 32;
 pub(crate) struct RunQueue {
     runnext: AtomicPtr<G>,
     fresh_next: AtomicPtr<G>,
-    started: Worker<Runnable>,
-    fresh: Worker<Runnable>,
-    started_stealer: Stealer<Runnable>,
-    fresh_stealer: Stealer<Runnable>,
+    started: Deque,
+    fresh: Deque,
     /// Picks of `runnext` in a row.
     chain: Cell<u32>,
     /// A pick has found nothing that was started.
@@ -76,14 +74,11 @@ pub(crate) enum Pushed {
 
 impl RunQueue {
     pub(crate) fn new() -> RunQueue {
-        let (started, fresh) = (Worker::new_fifo(), Worker::new_lifo());
         RunQueue {
             runnext: AtomicPtr::new(ptr::null_mut()),
             fresh_next: AtomicPtr::new(ptr::null_mut()),
-            started_stealer: started.stealer(),
-            fresh_stealer: fresh.stealer(),
-            started,
-            fresh,
+            started: Deque::fifo(),
+            fresh: Deque::lifo(),
             chain: Cell::new(0),
             dry: Cell::new(true),
         }
@@ -156,14 +151,18 @@ impl RunQueue {
     /// Whether started goroutines have kept others from their first run since this was asked last.
     pub(crate) fn keeps_fresh_waiting(&self) -> bool {
         let dry = self.dry.replace(false);
-        let fresh = !self.fresh_next.load(Ordering::Relaxed).is_null() || !self.fresh.is_empty();
-        fresh && !dry
+        self.has_fresh() && !dry
+    }
+
+    /// Whether there are any that have not run yet.
+    fn has_fresh(&self) -> bool {
+        !self.fresh_next.load(Ordering::Relaxed).is_null() || self.fresh.len() > 0
     }
 
     /// The oldest of those that have not run yet, whose turn it is once in a while (see [`FRESH_MOST`]).
     #[cold]
     pub(crate) fn oldest_fresh(&self) -> Option<Runnable> {
-        if let Steal::Success(g) = self.fresh_stealer.steal() {
+        if let Some(g) = self.fresh.steal() {
             return Some(g);
         }
         let next = Self::exchange(&self.fresh_next, ptr::null_mut());
@@ -173,18 +172,14 @@ impl RunQueue {
     /// Goroutines that thieves can take, those included that have run if `started_too`.
     #[inline]
     pub(crate) fn stealable(&self, started_too: bool) -> usize {
-        let started = if started_too {
-            self.started_stealer.len()
-        } else {
-            0
-        };
-        started + self.fresh_stealer.len()
+        let started = if started_too { self.started.len() } else { 0 };
+        started + self.fresh.len()
     }
 
     /// Started goroutines in the deque.
     #[inline]
     pub(crate) fn started_len(&self) -> usize {
-        self.started_stealer.len()
+        self.started.len()
     }
 
     /// Goroutines in the slots.
@@ -198,44 +193,27 @@ impl RunQueue {
     }
 
     /// Moves about half of the stealable goroutines of `self` to `into`, the queue of the caller's own P: started
-    /// ones to its end, or, if there are none, fresh ones. Whether there were any.
+    /// ones to its end; if there are none, and no fresh ones in `into`, which they would go before, fresh ones.
+    /// Whether there were any.
     pub(crate) fn move_into(&self, into: &RunQueue, started_too: bool) -> bool {
-        let take = |from: &Deque, to: &_| from.steal_batch_with_limit(to, STEAL_MAX);
-        self.take_into(into, started_too, take).is_some()
+        let fresh_too = !into.has_fresh();
+        started_too && self.started.move_to(&into.started, STEAL_MAX)
+            || fresh_too && self.fresh.move_to(&into.fresh, STEAL_MAX)
+    }
+
+    /// How many goroutines [`RunQueue::move_into`] would move at most, as far as can be seen.
+    pub(crate) fn most_moved(&self) -> usize {
+        let most = self.started_len().max(self.fresh.len());
+        most.div_ceil(2).min(STEAL_MAX)
     }
 
     /// Takes about half of the stealable goroutines of `self` into `into`, the queue of the
     /// caller's own P, and returns one of them. `started_too`: whether those that have run may
     /// be taken.
     pub(crate) fn steal_into(&self, into: &RunQueue, started_too: bool) -> Option<Runnable> {
-        let take = |from: &Deque, to: &_| from.steal_batch_with_limit_and_pop(to, STEAL_MAX);
-        self.take_into(into, started_too, take)
-    }
-
-    /// By `take`, from the started ones, if they may be taken and there are any, else from the fresh ones.
-    fn take_into<T>(
-        &self,
-        into: &RunQueue,
-        started_too: bool,
-        take: impl Fn(&Deque, &Worker<Runnable>) -> Steal<T>,
-    ) -> Option<T> {
-        let started = || retry(|| take(&self.started_stealer, &into.started));
-        let fresh = || retry(|| take(&self.fresh_stealer, &into.fresh));
+        let started = || self.started.steal_to(&into.started, STEAL_MAX);
+        let fresh = || self.fresh.steal_to(&into.fresh, STEAL_MAX);
         started_too.then(started).flatten().or_else(fresh)
-    }
-}
-
-/// A deque of another P's, or of our own, as thieves see it.
-type Deque = Stealer<Runnable>;
-
-/// A theft that collides with another is tried again: somebody else has made progress.
-fn retry<T>(mut f: impl FnMut() -> Steal<T>) -> Option<T> {
-    loop {
-        match f() {
-            Steal::Success(taken) => return Some(taken),
-            Steal::Empty => return None,
-            Steal::Retry => std::hint::spin_loop(),
-        }
     }
 }
 

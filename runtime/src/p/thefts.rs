@@ -9,7 +9,8 @@
 //!
 //! So each theft is judged when the thief has run dry again. After a futile one this P is left in peace
 //! (*quiet*) for some pushes to its deque, for twice as many after each further one; one that was of use
-//! ends it. Nobody steals from a quiet P, and nobody is woken for what it would have run next.
+//! ends it. Nobody who has run dry steals from a quiet P, and nobody is woken for what it would have run next. (One
+//! that stands still is relieved all the same: see `sched/relief.rs`.)
 //!
 //! *What nobody steals does not wait for long all the same.* Beside an idle P the monitor looks once in a
 //! millisecond (after up to ten, if no P was idle when it last looked). It forgives a P that does not come round at all, and one whose queue will take

@@ -53,12 +53,6 @@ impl Sched {
                 }
                 continue;
             };
-            if self.config.pin_started
-                && let Some(g) = m.pinned.pop()
-            {
-                trace_from_elsewhere();
-                return Some(g.into());
-            }
             if p.timers.next() != NEVER || self.net.is_active() {
                 self.check_timers(m, p);
             }
@@ -68,6 +62,12 @@ impl Sched {
                 if !g.is_null() {
                     return Some(Runnable(g));
                 }
+            }
+            if self.config.pin_started
+                && let Some(g) = m.pinned.pop()
+            {
+                trace_from_elsewhere();
+                return Some(g.into());
             }
             if let Some(g) = p.runq.pop() {
                 return Some(g);
@@ -126,15 +126,19 @@ impl Sched {
         if self.global_len.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        let mut state = self.lock.lock();
-        let share = state.global.len() / self.ps.len() + 1;
-        let first = self.pop_global(&mut state)?;
-        for _ in 1..share.min(GLOBAL_BATCH) {
-            let Some(g) = self.pop_global(&mut state) else {
-                break;
-            };
-            // In arrival order, also those that have not run yet.
-            p.runq.push_started(g);
+        let mut batch = [const { None }; GLOBAL_BATCH];
+        {
+            let mut state = self.lock.lock();
+            let share = state.global.len() / self.ps.len() + 1;
+            let places = batch.iter_mut().take(share);
+            places.for_each(|place| *place = self.pop_global(&mut state));
+        }
+        let mut batch = batch.into_iter().flatten();
+        let first = batch.next()?;
+        // In arrival order, also those that have not run yet. Without the lock: see `m/apart.rs`.
+        batch.for_each(|g| p.runq.push_started(g));
+        if p.runq.started_len() > 0 {
+            self.soon_in_deque(p); // to whom has gone idle since
         }
         Some(first)
     }

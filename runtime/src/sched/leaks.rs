@@ -7,7 +7,7 @@ use crate::g::GoroutineId;
 use crate::g::status::WaitReason;
 use crate::inspect::arena::MapVec;
 use crate::inspect::goroutine::still_parked;
-use crate::inspect::leaks::{Lost, Search, Why};
+use crate::inspect::leaks::{Lost, NotNow, Search, Why};
 use crate::inspect::roots::Span;
 use crate::inspect::stop::{NotStopped, own_stack_low, wipe_stack, with_others_stopped};
 use crate::m::M;
@@ -76,6 +76,10 @@ impl Sched {
                     // Not before: a thread may have ended meanwhile, and its stack be that of a thread of
                     // the user's.
                     search.exclude(span(&m.native));
+                    // What its goroutine had in registers lies there now.
+                    if m.lent.load(Ordering::Relaxed) {
+                        return Err(NotNow);
+                    }
                     // Who runs no goroutine was stopped in the scheduler: its registers are not the user's.
                     if m.curg.load(Ordering::Relaxed).is_null() {
                         search.exclude(span(&m.alternate));

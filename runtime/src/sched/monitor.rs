@@ -22,6 +22,7 @@ use crate::p::{P, counters};
 use crate::timer::{self, Nanos};
 use crate::trace;
 use crate::trace::event::Kind;
+use std::ptr;
 use std::time::{Duration, Instant};
 
 /// Shortest pause between two looks. A look with nothing to do costs 1 µs, the wake-up of this
@@ -236,6 +237,11 @@ impl Sched {
             }
             let global = self.global_len.load(Ordering::Relaxed) > 0;
             if p.runq.len() == 0 && !global && !due {
+                // What waited here may have been taken over by others, who then have too much to do, and nobody
+                // will bring this P anything: an M that sleeps shall not keep it.
+                if self.wants_p(p) && is_blocked(m, &mut seen.cpu) {
+                    did |= self.take_from(m, p, tick);
+                }
                 continue;
             }
             p.thefts.forgive();
@@ -262,6 +268,16 @@ impl Sched {
         did
     }
 
+    /// Whether goroutines wait at other Ps than `p`, which stands still, and there is no idle one for them.
+    fn wants_p(&self, p: &P) -> bool {
+        let idle = self.idle.npidle() + self.idle.nmspinning() > 0;
+        !idle
+            && self
+                .ps
+                .iter()
+                .any(|other| !ptr::eq(other, p) && self.stealable(other) > 0)
+    }
+
     /// Takes the P of an M and hands it on. False if the M is inside the runtime.
     fn take_from(&self, m: &M, p: &P, tick: u64) -> bool {
         if p.schedtick.load(Ordering::Relaxed) != tick {
@@ -282,7 +298,7 @@ impl Sched {
             let rt = self.trace_id.into();
             pending.record(Kind::Taken, p.id as u16, m.id.into(), 0, rt);
         }
-        p.m.store(std::ptr::null_mut(), Ordering::Relaxed);
+        p.m.store(ptr::null_mut(), Ordering::Relaxed);
         counters::add(&self.taken, 1);
         self.hand_off(p);
         true

@@ -3,7 +3,7 @@
 //! One M polls at a time, whoever comes first:
 //!
 //! * an M on its way between two goroutines, without waiting, when nobody has polled for [`POLL_EVERY`], and
-//!   those that it had queued by then have run; in any case after [`POLL_LATEST`];
+//!   as many have run as were queued when its own P polled last; in any case after [`POLL_LATEST`];
 //! * an M whose queues are empty, without waiting, if the last poll found several things;
 //! * one idle M, which sleeps in the poller as others sleep on their notes, until something comes, it is
 //!   handed a P, or the first timer is due;

@@ -1,0 +1,157 @@
+//! What others defer by crossbeam-epoch, destructors of a lock-free map's values for example, may run on any thread that
+//! grows a deque or steals from one: in the midst of the scheduler.
+
+mod support;
+
+use channels::{Sender, unbounded};
+use crossbeam_epoch as epoch;
+use runtime::sync::{Mutex, Semaphore};
+use runtime::{Builder, MIN_STACK_SIZE, Runtime, go, yield_now};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+use support::{child, eventually, is_child, scale, within_minute};
+
+/// What the destructors of one runtime's values use.
+struct Shared {
+    permits: Semaphore,
+    total: Mutex<usize>,
+    /// Whether goroutines can be spawned.
+    up: AtomicBool,
+    /// How many destructors ran by goroutines, and how many by the scheduler.
+    ran: [AtomicUsize; 2],
+    /// How many goroutines that they spawned.
+    spawned: AtomicUsize,
+}
+
+impl Shared {
+    fn ran(&self) -> usize {
+        self.ran.iter().map(|n| n.load(SeqCst)).sum()
+    }
+}
+
+/// A value of the user's, whose destructor does what destructors do.
+struct Value {
+    shared: Arc<Shared>,
+    sender: Sender<usize>,
+}
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        let shared = &self.shared;
+        let by_the_scheduler = runtime::current().is_none();
+        // A queue is about to be changed, or has been: each of these would change it, too.
+        if shared.up.load(SeqCst) {
+            let count = shared.clone();
+            go!(move || count.spawned.fetch_add(1, SeqCst));
+        }
+        shared.permits.release(1);
+        if let Ok(mut total) = shared.total.try_lock() {
+            *total += 1;
+        }
+        let _ = self.sender.send(1); // some are left when all is over
+        shared.ran[usize::from(by_the_scheduler)].fetch_add(1, SeqCst);
+    }
+}
+
+#[test]
+fn destructors_that_others_have_deferred_run_as_on_a_plain_thread() {
+    let mut by_the_scheduler = 0;
+    for procs in support::PROCS {
+        by_the_scheduler += within_minute(move || deferred_on(&runtime::start(procs)));
+    }
+    assert!(by_the_scheduler > 0, "none ran by the scheduler");
+}
+
+/// How many were run by the scheduler.
+fn deferred_on(rt: &Runtime) -> usize {
+    let shared = Arc::new(Shared {
+        permits: Semaphore::new(0),
+        total: Mutex::new(0),
+        up: AtomicBool::new(true),
+        ran: Default::default(),
+        spawned: AtomicUsize::new(0),
+    });
+    let (sender, receiver) = unbounded();
+    // Those that are woken by destructors.
+    let woken: Vec<_> = (0..4)
+        .map(|_| {
+            let shared = shared.clone();
+            rt.spawn(move || {
+                while shared.up.load(SeqCst) {
+                    shared.permits.acquire().forget();
+                }
+            })
+        })
+        .collect();
+    let received = Arc::new(AtomicUsize::new(0));
+    let count = received.clone();
+    let receives = rt.spawn(move || {
+        for n in receiver.iter().take_while(|&n| n > 0) {
+            count.fetch_add(n, SeqCst);
+        }
+    });
+    let rounds = scale(2000);
+    let makers: Vec<_> = (0..4)
+        .map(|_| {
+            let (shared, sender) = (shared.clone(), sender.clone());
+            rt.spawn(move || {
+                for i in 0..rounds {
+                    let (shared, sender) = (shared.clone(), sender.clone());
+                    let value = Value { shared, sender };
+                    epoch::pin().defer(move || drop(value));
+                    if i % 50 == 0 {
+                        // The deque grows, and shrinks again.
+                        let children: Vec<_> = (0..300).map(|_| go!(yield_now())).collect();
+                        children.into_iter().for_each(|h| h.join().unwrap());
+                    }
+                }
+                epoch::pin().flush();
+            })
+        })
+        .collect();
+    makers.into_iter().for_each(|h| h.join().unwrap());
+    // Some are left with threads that do nothing more.
+    assert!(eventually(|| {
+        let ran = shared.ran();
+        ran > 0 && received.load(SeqCst) == ran && shared.spawned.load(SeqCst) == ran
+    }));
+    shared.up.store(false, SeqCst);
+    shared.permits.release(woken.len());
+    woken.into_iter().for_each(|h| h.join().unwrap());
+    sender.send(0).unwrap();
+    receives.join().unwrap();
+    assert!(*shared.total.lock().unwrap() > 0);
+    assert!(eventually(|| rt.num_goroutines() == 0));
+    shared.ran[1].load(SeqCst)
+}
+
+#[test]
+fn child_spawns_on_the_smallest_stack() {
+    if !is_child("child_spawns_on_the_smallest_stack") {
+        return;
+    }
+    within_minute(|| {
+        let builder = Builder::new().procs(1).stack_size(MIN_STACK_SIZE);
+        let rt = builder.build().unwrap();
+        rt.run(|| {
+            let used = [0u8; 4096]; // by whoever called
+            std::hint::black_box(&used);
+            for n in [100, 1000, 100, 10_000] {
+                let children: Vec<_> = (0..n).map(|_| go!(yield_now())).collect();
+                children.into_iter().for_each(|h| h.join().unwrap());
+            }
+        });
+    });
+}
+
+/// To free an outgrown deque takes more than that.
+#[test]
+fn a_burst_of_spawns_fits_the_smallest_stack() {
+    let out = child(
+        "child_spawns_on_the_smallest_stack",
+        &[],
+        Duration::from_secs(60),
+    );
+    assert!(out.status.success(), "{}", out.stderr);
+}
