@@ -138,24 +138,6 @@ impl Fiber {
         unsafe { (*(*self.0.as_ptr()).yielder.get()).suspend(word) }
     }
 
-    /// Runs `f` on the stack of whoever resumed this fiber, which waits for it to suspend.
-    ///
-    /// # Safety
-    /// The caller is running on this fiber, and `f` does not suspend it, nor call this again. (Nor has `f` anything
-    /// to do with the thread: it stays on it.)
-    pub(crate) unsafe fn on_parent_stack<R>(&self, f: impl FnOnce() -> R) -> R {
-        struct Here<T>(T);
-        // SAFETY: nothing is sent; this is to keep a yielder out of `f`, which is the caller's promise.
-        unsafe impl<T> Send for Here<T> {}
-        let f = Here(f);
-        // SAFETY: set at the first resume; the yielder lives as long as the coroutine.
-        let yielder = unsafe { &*(*self.0.as_ptr()).yielder.get() };
-        yielder.on_parent_stack(move || {
-            let f = f; // all of it, and not its field
-            (f.0)()
-        })
-    }
-
     /// Leaves a label for those who look from outside. By the code that runs on this fiber.
     #[inline(always)]
     pub(crate) fn set_label(&self, label: Label) {

@@ -222,14 +222,19 @@ fn an_endless_pair_does_not_starve_a_third() {
             while picks.load(SeqCst) < 1000 {
                 yield_now();
             }
-            let mut longest = 0;
-            for _ in 0..support::scale(10_000) {
+            let n = support::scale(10_000);
+            let waits = (0..n).map(|_| {
                 let before = picks.load(SeqCst);
                 yield_now();
-                longest = longest.max(picks.load(SeqCst) - before);
-            }
+                picks.load(SeqCst) - before
+            });
+            let long = waits.filter(|&waited| waited > 200).count();
             stop.store(true, SeqCst);
-            assert!((1..=200).contains(&longest), "waited for {longest} picks");
+            // If the machine stops this thread for a slice, the one that runs is sent behind all others.
+            assert!(
+                long <= n / 100,
+                "{long} of {n} waits took more than 200 picks"
+            );
         });
     });
 }
@@ -471,12 +476,13 @@ fn a_thread_that_sleeps_keeps_no_p_when_others_have_taken_over_its_work() {
             rt.run(wait_at_a_socket);
             let yielders = Yielders::start(8 * procs, |f| rt.spawn(f));
             assert!(eventually(|| running(&rt) == procs));
-            for _ in 0..10 {
+            // One long call, and short ones in a row.
+            for nap in [10_000, 100].repeat(5) {
                 let wake = Arc::new(AtomicBool::new(false));
                 let asleep = wake.clone();
                 let sleeper = rt.spawn(move || {
                     while !asleep.load(SeqCst) {
-                        std::thread::sleep(Duration::from_millis(10)); // not announced
+                        std::thread::sleep(Duration::from_micros(nap)); // not announced
                     }
                 });
                 let id = sleeper.id();
@@ -489,4 +495,39 @@ fn a_thread_that_sleeps_keeps_no_p_when_others_have_taken_over_its_work() {
             yielders.end();
         });
     }
+}
+
+/// Goroutines that compute for some milliseconds between two yields, too short to lose their slice, keep what comes from
+/// outside waiting for a few rounds, and not for 61 picks.
+#[test]
+fn long_picks_do_not_starve_the_global_queue() {
+    within_minute(|| {
+        let rt = runtime::start(1);
+        let stop = Arc::new(AtomicBool::new(false));
+        let computing: Vec<_> = (0..3)
+            .map(|_| {
+                let stop = stop.clone();
+                rt.spawn(move || {
+                    while !stop.load(SeqCst) {
+                        let since = Instant::now();
+                        while since.elapsed() < Duration::from_millis(5) {
+                            std::hint::spin_loop();
+                        }
+                        yield_now();
+                    }
+                })
+            })
+            .collect();
+        // 61 picks are 300 ms.
+        let waited = |_| {
+            let since = Instant::now();
+            rt.spawn(|| ()).join().unwrap();
+            since.elapsed()
+        };
+        let mut waits: Vec<_> = (0..21).map(waited).collect();
+        waits.sort_unstable();
+        stop.store(true, SeqCst);
+        computing.into_iter().for_each(|h| h.join().unwrap());
+        assert!(waits[10] < Duration::from_millis(150), "{waits:?}");
+    });
 }

@@ -26,9 +26,3 @@ pub(crate) fn current() -> *const M {
 pub(crate) fn set_current(m: *const M) {
     CURRENT.set(m);
 }
-
-/// As [`set_current`]; what there was.
-#[inline]
-pub(super) fn replace_current(m: *const M) -> *const M {
-    CURRENT.replace(m)
-}

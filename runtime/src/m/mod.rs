@@ -1,7 +1,6 @@
 //! The OS thread ("machine"): its record, how it sleeps, how it is found from the thread itself.
 //! An M runs goroutines only while it has a P; the record's word for it is opaque here.
 
-pub(crate) mod apart;
 pub(crate) mod current;
 #[cfg(not(loom))]
 pub(crate) mod helper;
@@ -67,8 +66,8 @@ pub(crate) struct M {
     pub(crate) id: u32,
     /// Kernel's id of the thread, once it runs; for the monitor.
     pub(crate) tid: AtomicU32,
-    /// Whether its goroutine is using its stack. Written by this M.
-    pub(crate) lent: AtomicBool,
+    /// Whether code of others runs on its stack: see `sched/pin.rs`. Written by this M.
+    pub(crate) collecting: AtomicBool,
     /// The part of its own stack that has only the scheduler's frames on it: from, and below.
     pub(crate) native: [AtomicUsize; 2],
     /// Its alternate stack for signals.
@@ -110,7 +109,7 @@ impl M {
             trace_id,
             id,
             tid: AtomicU32::new(0),
-            lent: AtomicBool::new(false),
+            collecting: AtomicBool::new(false),
             native: [AtomicUsize::new(0), AtomicUsize::new(0)],
             alternate: [AtomicUsize::new(0), AtomicUsize::new(0)],
             note: Note::new(),

@@ -5,7 +5,7 @@
 //! handing it over. Only the owner touches the non-atomic parts.
 
 pub(crate) mod counters;
-mod deque;
+pub(crate) mod deque;
 pub(crate) mod lock;
 pub(crate) mod runq;
 pub(crate) mod thefts;
@@ -76,6 +76,8 @@ pub(crate) struct P {
     /// How many picks it has made when those that waited at its last poll have had their turn; about, as every pick
     /// counts. The owner's.
     pub(crate) poll_from: Cell<u64>,
+    /// Goroutines in the global queue wait, and the picks here take long. By the monitor, to be reset by the owner.
+    pub(crate) hurry: AtomicBool,
     pub(crate) timers: Timers,
     /// What was taken of some P's timers and waits to be dealt with. The owner's.
     due: UnsafeCell<Vec<Target>>,
@@ -112,6 +114,7 @@ impl P {
             thefts: Thefts::new(),
             watched: Cell::new(Watched::first(id)),
             poll_from: Cell::new(0),
+            hurry: AtomicBool::new(false),
             timers: Timers::new(bias),
             due: UnsafeCell::new(Vec::new()),
             fibers: UnsafeCell::new(Vec::with_capacity(KEEP + 1)),

@@ -19,7 +19,7 @@
 //!
 //! Fairness is bought back by ticks: see [`ROUND`], [`FRESH_MOST`] and [`CHAIN`].
 
-use super::deque::Deque;
+use super::deque::{Deque, Pinned};
 use crate::atomics::Ordering;
 use crate::atomics::atomic::AtomicPtr;
 use crate::g::G;
@@ -155,14 +155,14 @@ impl RunQueue {
     }
 
     /// Whether there are any that have not run yet.
-    fn has_fresh(&self) -> bool {
+    pub(crate) fn has_fresh(&self) -> bool {
         !self.fresh_next.load(Ordering::Relaxed).is_null() || self.fresh.len() > 0
     }
 
     /// The oldest of those that have not run yet, whose turn it is once in a while (see [`FRESH_MOST`]).
     #[cold]
-    pub(crate) fn oldest_fresh(&self) -> Option<Runnable> {
-        if let Some(g) = self.fresh.steal() {
+    pub(crate) fn oldest_fresh(&self, pinned: &Pinned) -> Option<Runnable> {
+        if let Some(g) = self.fresh.pop_oldest(pinned) {
             return Some(g);
         }
         let next = Self::exchange(&self.fresh_next, ptr::null_mut());
@@ -172,14 +172,24 @@ impl RunQueue {
     /// Goroutines that thieves can take, those included that have run if `started_too`.
     #[inline]
     pub(crate) fn stealable(&self, started_too: bool) -> usize {
-        let started = if started_too { self.started.len() } else { 0 };
-        started + self.fresh.len()
+        let started = if started_too {
+            self.started.stealable()
+        } else {
+            0
+        };
+        started + self.fresh.stealable()
     }
 
-    /// Started goroutines in the deque.
+    /// Started goroutines, but for one in a slot.
     #[inline]
     pub(crate) fn started_len(&self) -> usize {
         self.started.len()
+    }
+
+    /// Those of them that thieves can take: none only if there are none.
+    #[inline]
+    pub(crate) fn stealable_started(&self) -> usize {
+        self.started.stealable()
     }
 
     /// Goroutines in the slots.
@@ -189,30 +199,40 @@ impl RunQueue {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.stealable(true) + self.in_slots()
+        self.started.len() + self.fresh.len() + self.in_slots()
     }
 
     /// Moves about half of the stealable goroutines of `self` to `into`, the queue of the caller's own P: started
     /// ones to its end; if there are none, and no fresh ones in `into`, which they would go before, fresh ones.
     /// Whether there were any.
-    pub(crate) fn move_into(&self, into: &RunQueue, started_too: bool) -> bool {
+    pub(crate) fn move_into(&self, into: &RunQueue, started_too: bool, pinned: &Pinned) -> bool {
         let fresh_too = !into.has_fresh();
-        started_too && self.started.move_to(&into.started, STEAL_MAX)
-            || fresh_too && self.fresh.move_to(&into.fresh, STEAL_MAX)
+        started_too && self.started.move_to(&into.started, STEAL_MAX, pinned)
+            || fresh_too && self.fresh.move_to(&into.fresh, STEAL_MAX, pinned)
     }
 
     /// How many goroutines [`RunQueue::move_into`] would move at most, as far as can be seen.
-    pub(crate) fn most_moved(&self) -> usize {
-        let most = self.started_len().max(self.fresh.len());
+    pub(crate) fn most_moved(&self, started_too: bool) -> usize {
+        let started = if started_too {
+            self.started.stealable()
+        } else {
+            0
+        };
+        let most = started.max(self.fresh.stealable());
         most.div_ceil(2).min(STEAL_MAX)
     }
 
     /// Takes about half of the stealable goroutines of `self` into `into`, the queue of the
     /// caller's own P, and returns one of them. `started_too`: whether those that have run may
     /// be taken.
-    pub(crate) fn steal_into(&self, into: &RunQueue, started_too: bool) -> Option<Runnable> {
-        let started = || self.started.steal_to(&into.started, STEAL_MAX);
-        let fresh = || self.fresh.steal_to(&into.fresh, STEAL_MAX);
+    pub(crate) fn steal_into(
+        &self,
+        into: &RunQueue,
+        started_too: bool,
+        pinned: &Pinned,
+    ) -> Option<Runnable> {
+        let started = || self.started.steal_to(&into.started, STEAL_MAX, pinned);
+        let fresh = || self.fresh.steal_to(&into.fresh, STEAL_MAX, pinned);
         started_too.then(started).flatten().or_else(fresh)
     }
 }
@@ -251,12 +271,12 @@ mod tests {
             let _ = q.push_fresh(g(n));
         }
         q.push_started(g(11));
-        let first = q.oldest_fresh().unwrap();
+        let first = q.oldest_fresh(&Pinned::new()).unwrap();
         assert_eq!(first.0.addr() / 64, 1);
         assert_eq!(order(&q), [11, 3, 2]);
         let _ = q.push_fresh(g(4));
         q.push_started(g(12));
-        assert_eq!(q.oldest_fresh().unwrap().0.addr() / 64, 4);
+        assert_eq!(q.oldest_fresh(&Pinned::new()).unwrap().0.addr() / 64, 4);
         assert_eq!(order(&q), [12]);
     }
 
@@ -285,11 +305,17 @@ mod tests {
         }
         let _ = q.push_next(g(50));
         assert_eq!(q.stealable(true), 8);
-        let mut got = vec![q.steal_into(&thief, false).unwrap().0.addr() / 64];
+        let mut got = vec![
+            q.steal_into(&thief, false, &Pinned::new())
+                .unwrap()
+                .0
+                .addr()
+                / 64,
+        ];
         got.extend(order(&thief));
         got.sort_unstable();
         assert_eq!(got, [1, 2, 3, 4], "the older half");
-        while q.steal_into(&thief, true).is_some() {}
+        while q.steal_into(&thief, true, &Pinned::new()).is_some() {}
         assert_eq!((q.stealable(true), q.in_slots()), (0, 2));
     }
 
@@ -301,11 +327,11 @@ mod tests {
             let _ = other.push_fresh(g(n));
         });
         (20..=21).for_each(|n| q.push_started(g(n)));
-        assert!(other.move_into(&q, true));
+        assert!(other.move_into(&q, true, &Pinned::new()));
         assert_eq!(order(&q), [20, 21, 1, 2, 3, 4]);
-        assert!(other.move_into(&q, false));
+        assert!(other.move_into(&q, false, &Pinned::new()));
         assert_eq!(order(&q), [10, 9], "half of the fresh ones, the oldest");
-        while other.move_into(&q, true) {}
+        while other.move_into(&q, true, &Pinned::new()) {}
         assert_eq!((other.stealable(true), other.in_slots()), (0, 1));
     }
 }

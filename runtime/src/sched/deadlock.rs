@@ -76,11 +76,13 @@ impl Sched {
         if RUNTIMES.load(Ordering::Relaxed) != 1 {
             return Judged::NotKnown;
         }
-        let Some(first) = self.all_parked() else {
-            return Judged::Alive;
-        };
+        // First, what is seen at once: a program with a thread that is not parked has no deadlock, however many
+        // goroutines it has.
         let Some(parked) = self.others_parked() else {
             return Judged::NotKnown;
+        };
+        let Some(first) = self.all_parked() else {
+            return Judged::Alive;
         };
         fence(Ordering::SeqCst); // the looks do not overlap
         let again = (self.all_parked(), self.others_parked());
@@ -98,6 +100,9 @@ impl Sched {
         // SAFETY: this runtime does not end while its monitor runs.
         unsafe {
             for_each(ptr::from_ref(self).cast(), |g| {
+                if !all {
+                    return; // known already: what a select waits for takes time to look up
+                }
                 match g.parker.armed().filter(|_| is_asleep(g)) {
                     Some(waiter) => waits.push(waiter),
                     None => all = false,
@@ -126,6 +131,11 @@ impl Sched {
                 || helpers.clone().any(|helper| helper == tid as u32)
                 || ms.any(|m| m.tid.load(Ordering::Relaxed) == tid as u32)
         };
+        // What was deferred is run in nobody's name: see `pin.rs`.
+        let mut ms = state.threads.records();
+        if ms.any(|m| m.collecting.load(Ordering::Relaxed)) {
+            return None;
+        }
         let others = tasks.iter().filter(|&&tid| !own(tid)).count();
         (others == parked.len() && state.idle_ps.len() == self.ps.len()).then_some(parked)
     }

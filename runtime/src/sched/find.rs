@@ -1,5 +1,6 @@
 //! Where the next goroutine comes from: Go's `schedule` and `findRunnable`.
 
+use super::pin::LostP;
 use super::{Phase, SLICE, Sched, State};
 use crate::atomics::Ordering;
 use crate::g::G;
@@ -54,13 +55,22 @@ impl Sched {
                 continue;
             };
             if p.timers.next() != NEVER || self.net.is_active() {
-                self.check_timers(m, p);
+                let Ok(()) = self.check_timers(m, p) else {
+                    continue;
+                };
+            }
+            if p.hurry.load(Ordering::Relaxed) {
+                self.take_share(p);
             }
             let tick = p.tick();
             if p.is_special(tick) {
-                let g = self.special_turn(p, tick);
+                let g = self.special_turn(m, p, tick);
                 if !g.is_null() {
                     return Some(Runnable(g));
+                }
+                // SAFETY: our own M, inside the runtime.
+                if unsafe { P::of(m) }.is_none() {
+                    continue;
                 }
             }
             if self.config.pin_started
@@ -80,14 +90,17 @@ impl Sched {
     }
 
     /// A pick that differs from most: others go first, or times are taken. Null: nothing is in the P's queues
-    /// or the global one's. (One word, as in `find_elsewhere`: an `Option`, which is two, costs each pick registers.)
+    /// or the global one's, or the P has been lost. (One word, as in `find_elsewhere`: an `Option`, which is two, costs each pick registers.)
     #[cold]
     #[inline(never)]
-    fn special_turn(&self, p: &P, tick: u32) -> *const G {
+    fn special_turn(&self, m: &M, p: &P, tick: u32) -> *const G {
         let turn = p.turn(tick);
         let first = match turn {
             Turn { global: true, .. } => self.global_one(),
-            Turn { fresh: true, .. } => p.runq.oldest_fresh(),
+            Turn { fresh: true, .. } if p.runq.has_fresh() => match self.pin(m) {
+                Ok(pinned) => p.runq.oldest_fresh(&pinned),
+                Err(LostP) => return ptr::null(),
+            },
             _ => None,
         };
         timed(p, first.or_else(|| p.runq.pop()))
@@ -111,6 +124,18 @@ impl Sched {
         self.pop_global(&mut state)
     }
 
+    /// A share of the global queue to the end of p's own: a turn in 61 picks is not enough if each takes
+    /// milliseconds.
+    #[cold]
+    #[inline(never)]
+    fn take_share(&self, p: &P) {
+        p.hurry.store(false, Ordering::Relaxed);
+        let share = self.global_len.load(Ordering::Relaxed) / self.ps.len() + 1;
+        (0..share.min(GLOBAL_BATCH))
+            .map_while(|_| self.global_one())
+            .for_each(|g| p.runq.push_started(g));
+    }
+
     /// Takes the first of the global queue.
     fn pop_global(&self, state: &mut State) -> Option<Runnable> {
         let g = state.global.pop_front()?;
@@ -126,19 +151,15 @@ impl Sched {
         if self.global_len.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        let mut batch = [const { None }; GLOBAL_BATCH];
-        {
-            let mut state = self.lock.lock();
-            let share = state.global.len() / self.ps.len() + 1;
-            let places = batch.iter_mut().take(share);
-            places.for_each(|place| *place = self.pop_global(&mut state));
-        }
-        let mut batch = batch.into_iter().flatten();
-        let first = batch.next()?;
-        // In arrival order, also those that have not run yet. Without the lock: see `m/apart.rs`.
-        batch.for_each(|g| p.runq.push_started(g));
-        if p.runq.started_len() > 0 {
-            self.soon_in_deque(p); // to whom has gone idle since
+        let mut state = self.lock.lock();
+        let share = state.global.len() / self.ps.len() + 1;
+        let first = self.pop_global(&mut state)?;
+        for _ in 1..share.min(GLOBAL_BATCH) {
+            let Some(g) = self.pop_global(&mut state) else {
+                break;
+            };
+            // In arrival order, also those that have not run yet.
+            p.runq.push_started(g);
         }
         Some(first)
     }
@@ -147,22 +168,25 @@ impl Sched {
     #[cold]
     #[inline(never)]
     fn find_elsewhere(&self, m: &M, p: &P) -> *const G {
-        timed(p, self.look_elsewhere(m, p))
+        match self.look_elsewhere(m, p) {
+            Ok(found) => timed(p, found),
+            Err(LostP) => ptr::null(),
+        }
     }
 
-    fn look_elsewhere(&self, m: &M, p: &P) -> Option<Runnable> {
+    fn look_elsewhere(&self, m: &M, p: &P) -> Result<Option<Runnable>, LostP> {
         if let Some((victim, since)) = p.thefts.end() {
             let busy = timer::now().saturating_sub(since);
             self.ps[victim].thefts.judge(busy);
         }
-        if p.timers.next() != NEVER && self.look_at_clock(m, p) {
-            return miss(p);
+        if p.timers.next() != NEVER && self.look_at_clock(m, p)? {
+            return Ok(miss(p));
         }
         if let Some(g) = self.global_batch(p) {
-            return Some(g);
+            return Ok(Some(g));
         }
         if self.net.is_active() && self.net.is_promising() && self.poll_network(p) {
-            return miss(p);
+            return Ok(miss(p));
         }
         // Go's throttle: at most half of the busy Ps look for work at once. The only busy one has
         // nobody to take work from: what comes now comes from outside, and wakes an idle M.
@@ -178,8 +202,8 @@ impl Sched {
                     unsafe { trace::emit::about(m, Kind::SpinBegin) };
                 }
                 for _ in 0..PASSES {
-                    if let Some(g) = self.steal(m, p).or_else(|| self.global_batch(p)) {
-                        return Some(g);
+                    if let Some(g) = self.steal(m, p)?.or_else(|| self.global_batch(p)) {
+                        return Ok(Some(g));
                     }
                     for _ in 0..PASS_SPINS {
                         std::hint::spin_loop();
@@ -188,13 +212,13 @@ impl Sched {
             }
         }
         if self.steal_timers(m, p) {
-            return miss(p);
+            return Ok(miss(p));
         }
-        self.go_idle(m, p)
+        Ok(self.go_idle(m, p))
     }
 
     /// One pass over all other Ps, from a random one on.
-    fn steal(&self, m: &M, p: &P) -> Option<Runnable> {
+    fn steal(&self, m: &M, p: &P) -> Result<Option<Runnable>, LostP> {
         let n = self.ps.len();
         let first = m.random(n as u32) as usize;
         for i in 0..n {
@@ -202,17 +226,18 @@ impl Sched {
             if ptr::eq(victim, p) || self.stealable(victim) == 0 {
                 continue;
             }
+            let pinned = self.pin(m)?;
             let started_too = self.started_too(victim);
-            if let Some(g) = victim.runq.steal_into(&p.runq, started_too) {
+            if let Some(g) = victim.runq.steal_into(&p.runq, started_too, &pinned) {
                 // Our queue was empty: what is there now was stolen, too.
                 has_stolen(m, p, victim, 1 + p.runq.len());
                 if started_too {
                     p.thefts.begin(victim.id, timer::now());
                 }
-                return Some(g);
+                return Ok(Some(g));
             }
         }
-        None
+        Ok(None)
     }
 
     /// Nothing to do: gives up the P, looks once more (see `idle.rs`), sleeps. Returns with a
@@ -228,13 +253,7 @@ impl Sched {
             self.put_idle(&mut state, p);
             state.idle_ps.len() == self.ps.len()
         };
-        let was_spinning = m.spinning.load(Ordering::Relaxed);
-        if was_spinning {
-            m.spinning.store(false, Ordering::Relaxed);
-            self.idle.end_spinning();
-            // SAFETY: our own M, inside the runtime.
-            unsafe { trace::emit::about(m, Kind::SpinEnd) };
-        }
+        let was_spinning = self.stop_spinning(m);
         // Not if it was the last P, without spinning (see `idle.rs`). If this M was spinning, a goroutine
         // that came to the global queue after the look above was left to it.
         if !last || was_spinning {
@@ -281,10 +300,7 @@ impl Sched {
     /// This M found work: if there is an idle P, another M looks in its place.
     #[cold]
     fn reset_spinning(&self, m: &M) {
-        m.spinning.store(false, Ordering::Relaxed);
-        self.idle.end_spinning();
-        // SAFETY: our own M, inside the runtime.
-        unsafe { trace::emit::about(m, Kind::SpinEnd) };
+        self.stop_spinning(m);
         if self.idle.submitted() {
             self.wake_spinning();
         }

@@ -76,8 +76,8 @@ impl Sched {
                     // Not before: a thread may have ended meanwhile, and its stack be that of a thread of
                     // the user's.
                     search.exclude(span(&m.native));
-                    // What its goroutine had in registers lies there now.
-                    if m.lent.load(Ordering::Relaxed) {
+                    // It has what was deferred on its stack, which may lead anywhere.
+                    if m.collecting.load(Ordering::Relaxed) {
                         return Err(NotNow);
                     }
                     // Who runs no goroutine was stopped in the scheduler: its registers are not the user's.

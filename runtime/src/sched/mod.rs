@@ -33,6 +33,7 @@ mod metrics;
 mod monitor;
 mod netpoll;
 mod park_thread;
+mod pin;
 mod relief;
 mod run;
 mod scope_state;

@@ -18,10 +18,12 @@ use crate::atomics::Ordering;
 use crate::g::task::AbortOnUnwind;
 use crate::inspect::stop::{note_own_stack, wipe_stack};
 use crate::m::M;
+use crate::p::runq::ROUND;
 use crate::p::{P, counters};
 use crate::timer::{self, Nanos};
 use crate::trace;
 use crate::trace::event::Kind;
+use crate::trace::report;
 use std::ptr;
 use std::time::{Duration, Instant};
 
@@ -40,6 +42,8 @@ const IDLE_LIFE: Duration = Duration::from_secs(1);
 /// Longest time between two looks whether all goroutines are asleep for ever, while there are threads of
 /// which it is not known what they do.
 const CHECK_MAX: Duration = Duration::from_secs(60);
+/// So many times as long as the last such look took it is not asked again.
+const CHECK_SHARE: u32 = 20;
 /// How often memory of idle stacks is given back, and how many at a time.
 const SCAVENGE_EVERY: Duration = Duration::from_secs(5);
 const SCAVENGE_BATCH: usize = 256;
@@ -82,6 +86,8 @@ impl Sched {
         let mut idle_since: Option<Instant> = None;
         // How long all Ps must be idle before it is asked whether this is for ever.
         let mut next_check = deadlock::AFTER;
+        // Not before: a check of a hundred thousand goroutines takes a while, in which nobody is watched.
+        let mut check_from = Instant::now();
         // `picks`, when all Ps were last seen idle.
         let mut picked = self.picks();
         let mut last_scavenge = Instant::now();
@@ -102,7 +108,9 @@ impl Sched {
                 && last_trace.elapsed() >= every
             {
                 last_trace = Instant::now();
-                crate::trace::report::write(&self.schedtrace(self.config.scheddetail));
+                let text = self.schedtrace(self.config.scheddetail);
+                // On another thread: its reader may be slow. If there is too much already, this one is left out.
+                let _ = report::later(|| text);
             }
             if let Some(hogs) = &mut hogs {
                 self.watch_hogs(hogs);
@@ -122,11 +130,13 @@ impl Sched {
                     next_check = deadlock::AFTER;
                 }
                 let since = *idle_since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= next_check {
+                let begin = Instant::now();
+                if begin - since >= next_check && begin >= check_from {
                     next_check = match self.check_deadlock() {
                         Judged::NotKnown => (since.elapsed() * 2).min(CHECK_MAX),
                         Judged::Alive | Judged::Dead => Duration::MAX,
                     };
+                    check_from = Instant::now() + begin.elapsed() * CHECK_SHARE;
                 }
                 self.poll_as_last_resort();
                 // With timers, a P may be busy again at any time, beside others that are idle.
@@ -167,7 +177,8 @@ impl Sched {
 
     /// Sleeps until a P becomes busy, or for so long, and then says true; gives all idle stacks back first.
     fn sleep_while_idle(&self, limit: Option<Duration>) -> bool {
-        while self.stacks.scavenge(SCAVENGE_BATCH) > 0 {}
+        let idle = || self.idle.npidle() as usize == self.ps.len();
+        while idle() && self.stacks.scavenge(SCAVENGE_BATCH) > 0 {}
         {
             let mut state = self.lock.lock();
             let unwatched = self.network_unwatched(&state);
@@ -229,6 +240,10 @@ impl Sched {
                         p.runq.started_len(),
                     );
                 }
+                let passed = tick.wrapping_sub(seen.tick);
+                if self.global_len.load(Ordering::Relaxed) > 0 && passed < u64::from(ROUND) {
+                    p.hurry.store(true, Ordering::Relaxed);
+                }
                 seen.looked = Instant::now();
                 seen.tick = tick;
                 seen.since = Instant::now();
@@ -239,7 +254,11 @@ impl Sched {
             if p.runq.len() == 0 && !global && !due {
                 // What waited here may have been taken over by others, who then have too much to do, and nobody
                 // will bring this P anything: an M that sleeps shall not keep it.
-                if self.wants_p(p) && is_blocked(m, &mut seen.cpu) {
+                // (One that calls again and again is not blocked at two looks in a row.)
+                if self.wants_p(p)
+                    && (is_blocked(m, &mut seen.cpu)
+                        || seen.since.elapsed() >= SLICE && is_asleep(m))
+                {
                     did |= self.take_from(m, p, tick);
                 }
                 continue;
@@ -250,6 +269,11 @@ impl Sched {
             if self.idle.npidle() > 0 && (stealable || global) {
                 if self.idle.submitted() {
                     self.wake_spinning();
+                } else if seen.since.elapsed() >= SLICE
+                    && let Some(p) = self.take_idle()
+                {
+                    // The one that spins does not come to it: see `pin.rs`.
+                    self.start_m(p, false);
                 }
                 did = true;
             } else if self.idle.npidle() > 0
@@ -271,11 +295,10 @@ impl Sched {
     /// Whether goroutines wait at other Ps than `p`, which stands still, and there is no idle one for them.
     fn wants_p(&self, p: &P) -> bool {
         let idle = self.idle.npidle() + self.idle.nmspinning() > 0;
-        !idle
-            && self
-                .ps
-                .iter()
-                .any(|other| !ptr::eq(other, p) && self.stealable(other) > 0)
+        // Also from one that is quiet: with an idle P beside it, it will not be for long.
+        let waits = |other: &P| other.runq.stealable(!self.config.pin_started) > 0;
+        let elsewhere = |other: &P| !ptr::eq(other, p) && waits(other);
+        !idle && self.ps.iter().any(elsewhere)
     }
 
     /// Takes the P of an M and hands it on. False if the M is inside the runtime.
@@ -314,7 +337,14 @@ fn is_blocked(m: &M, cpu: &mut u64) -> bool {
     }
     let now = thread_cpu_ns(tid);
     let before = std::mem::replace(cpu, now);
-    now != 0 && now == before && matches!(thread_state(tid), Some(b'S' | b'D'))
+    now != 0 && now == before && is_asleep(m)
+}
+
+/// Whether the M's thread sleeps in the kernel at this moment, by what the kernel says, if it says anything: to ask
+/// takes a descriptor.
+fn is_asleep(m: &M) -> bool {
+    let tid = m.tid.load(Ordering::Relaxed);
+    thread_state(tid).is_none_or(|state| matches!(state, b'S' | b'D'))
 }
 
 /// CPU time that a thread has used, in ns; 0 if unknown.

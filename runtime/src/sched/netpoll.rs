@@ -103,9 +103,10 @@ impl Sched {
         any
     }
 
-    /// An M that goes idle sleeps in the poller if nobody does.
+    /// An M that goes idle sleeps in the poller if nobody does. Not without an idle P for what comes: then those that
+    /// are busy poll on their way.
     pub(super) fn watch_network(&self, state: &mut State, m: &M) {
-        if self.network_unwatched(state) {
+        if self.network_unwatched(state) && !state.idle_ps.is_empty() {
             state.poller = m;
         }
     }

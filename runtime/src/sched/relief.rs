@@ -18,6 +18,7 @@
 
 use super::Sched;
 use super::find::has_stolen;
+use super::pin::LostP;
 use crate::atomics::Ordering;
 use crate::m::M;
 use crate::p::P;
@@ -38,11 +39,11 @@ const WAIT: Nanos = 1_000_000;
 
 impl Sched {
     /// `p`, which `m` holds, has looked at the clock; whether there is something new to run.
-    pub(super) fn relieve(&self, m: &M, p: &P, now: Nanos) -> bool {
+    pub(super) fn relieve(&self, m: &M, p: &P, now: Nanos) -> Result<bool, LostP> {
         let seen = p.watched.get();
         let passed = now.saturating_sub(seen.at);
         if passed < STALL || self.ps.len() == 1 {
-            return false;
+            return Ok(false);
         }
         let other = &self.ps[seen.id as usize];
         // Relaxed, as all of this: a hint. Who has moved on meanwhile loses some goroutines to one that is not idle.
@@ -54,11 +55,13 @@ impl Sched {
             relieved |= other.timers.next() <= now && self.run_timers(p, other, now);
             // The time that one takes here, by the number of those that wait, without a division.
             let picks = ticks(p).wrapping_sub(seen.own_tick);
-            let (had, more) = (p.runq.len(), other.runq.most_moved());
+            let started_too = !self.config.pin_started;
+            let (had, more) = (p.runq.len(), other.runq.most_moved(started_too));
             let wait = ((had + more) as u64).saturating_mul(passed);
             let still = now.saturating_sub(seen.still_since);
             if wait <= picks.saturating_mul(WAIT.min(FACTOR * still))
-                && other.runq.move_into(&p.runq, !self.config.pin_started)
+                && more > 0
+                && other.runq.move_into(&p.runq, started_too, &self.pin(m)?)
             {
                 relieved = true;
                 // Others may have stolen from here meanwhile.
@@ -79,7 +82,7 @@ impl Sched {
             at: now,
             own_tick: ticks(p),
         });
-        relieved
+        Ok(relieved)
     }
 
     /// Whether there is something at `p` that another could do.

@@ -19,6 +19,7 @@ use crate::timer::heap::Target;
 use crate::timer::{self, nanos};
 use crate::trace;
 use crate::trace::event::{By, Kind};
+use crate::trace::report;
 use std::fmt;
 use std::ptr;
 
@@ -178,10 +179,10 @@ impl Sched {
             let mut who = String::new();
             // SAFETY: the M owns g.
             let _ = unsafe { g.describe(&mut who) };
-            eprintln!(
+            report::soon(format!(
                 "weft: {who} cannot start, no stack: {why}\n\
-                 weft: it fails with JoinError::NoStack, and so will others (not reported again)"
-            );
+                 weft: it fails with JoinError::NoStack, and so will others (not reported again)\n"
+            ));
         }
     }
 
@@ -340,7 +341,7 @@ impl Sched {
         g.status.readied();
         p.runq.push_started(Runnable(g));
         // What this P runs next anyway is no reason to wake another M.
-        if p.runq.started_len() > 1 {
+        if p.runq.stealable_started() > 1 {
             self.soon_in_deque(p);
         }
     }

@@ -14,6 +14,7 @@
 //! A goroutine's timer is announced by its M before the *next pick*, not at once: if there is nothing
 //! else to run, the M itself goes to sleep and watches, and nobody was woken for nothing.
 
+use super::pin::LostP;
 use super::{Phase, Sched, State};
 use crate::atomics::{Ordering, light_fence};
 use crate::g::parker::{Claimed, Token};
@@ -34,24 +35,26 @@ const BATCH: usize = 64;
 
 impl Sched {
     /// Before a pick of `p`, which has timers.
-    pub(super) fn check_timers(&self, m: &M, p: &P) {
+    pub(super) fn check_timers(&self, m: &M, p: &P) -> Result<(), LostP> {
         if p.timers.news.get() {
             p.timers.news.set(false);
             self.announce(p.timers.next());
         }
         if p.timers.wants_look() {
-            self.look_at_clock(m, p);
+            self.look_at_clock(m, p)?;
         }
+        Ok(())
     }
 
     /// Runs what is due at `p`; whether there was something.
-    pub(super) fn look_at_clock(&self, m: &M, p: &P) -> bool {
+    pub(super) fn look_at_clock(&self, m: &M, p: &P) -> Result<bool, LostP> {
         let now = timer::now();
         p.timers.looked(now);
         let ran = p.timers.next() <= now && self.run_timers(p, p, now);
         // A hundred timers take a while, in which others have not stood still.
         let now = if ran { timer::now() } else { now };
-        ran | self.relieve(m, p, now) | self.poll_if_due(p, now)
+        let relieved = self.relieve(m, p, now)?;
+        Ok(ran | relieved | self.poll_if_due(p, now))
     }
 
     /// A timer was added that is the first of its P: wakes an M for it, if the idle ones sleep longer.

@@ -15,6 +15,7 @@ use crate::p::runq::{Pushed, Runnable};
 use crate::timer::{self, Nanos};
 use crate::trace;
 use crate::trace::event::{By, Kind as Event};
+use crate::trace::report;
 use std::ptr;
 use std::time::Duration;
 
@@ -251,7 +252,7 @@ impl Sched {
             self.idle.end_spinning();
         }
         if report {
-            eprintln!("weft: {shortage}");
+            report::soon(format!("weft: {shortage}\n"));
         }
         false
     }

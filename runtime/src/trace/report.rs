@@ -103,6 +103,15 @@ fn serve() {
     }
 }
 
+/// Has a text written, soon; at once if there is no thread for it.
+#[cold]
+pub(crate) fn soon(text: String) {
+    let copy = text.clone();
+    if later(|| copy) == Taken::NoThread {
+        write(&text);
+    }
+}
+
 /// Waits until all reports are written, at most so long. There is no thread then.
 pub(crate) fn flush(patience: Duration) {
     let until = Instant::now() + patience;
