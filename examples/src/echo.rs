@@ -1,6 +1,6 @@
 //! Sends back what it receives.
 
-use crate::serve::{Guest, Stream};
+use crate::serve::{Guest, Stream, say_goodbye};
 use runtime::net::Shutdown;
 
 /// What is read at once. Larger ones only cost memory per connection.
@@ -19,6 +19,7 @@ impl<S: Stream> Guest for Echo<S> {
                 break;
             }
         }
+        say_goodbye(&self.0);
     }
 
     fn drain(&self) {

@@ -191,6 +191,34 @@ fn a_reset_reaches_who_waits() {
 }
 
 #[test]
+fn a_part_of_a_second_to_linger_is_not_none() {
+    everywhere(|| {
+        let (a, b) = pair();
+        for (millis, secs) in [(1, 1), (500, 1), (1000, 1), (1001, 2)] {
+            a.set_linger(Some(Duration::from_millis(millis))).unwrap();
+            assert_eq!(a.linger().unwrap(), Some(Duration::from_secs(secs)));
+        }
+        drop((a, b));
+    });
+}
+
+#[test]
+fn a_clone_of_a_listener_that_was_given_away_can_still_be_interrupted() {
+    everywhere(|| {
+        let l = TcpListener::bind("127.0.0.1:0").unwrap();
+        let theirs: std::net::TcpListener = l.try_clone().unwrap().into();
+        let wait = Duration::from_millis(20);
+        let late = runtime::time::timeout(wait, || l.accept().map(drop));
+        assert!(late.is_err());
+        let h = runtime::go!(move || l.accept().map(drop));
+        runtime::time::sleep(Duration::from_millis(5));
+        h.cancel();
+        assert!(h.join().is_err());
+        drop(theirs);
+    });
+}
+
+#[test]
 fn shutting_reading_down_ends_a_read() {
     everywhere(|| {
         let (a, _b) = pair();

@@ -6,6 +6,8 @@ mod waits;
 
 use runtime::net::TcpStream;
 use std::io::{ErrorKind, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 use support::everywhere;
 
@@ -151,5 +153,45 @@ fn a_connection_that_is_not_made_in_time() {
         TcpStream::connect_timeout(&at, Duration::from_millis(20)).unwrap_err();
         assert!(start.elapsed() < Duration::from_secs(5));
         drop(cases);
+    });
+}
+
+/// What has come by the end of a timeout is taken, as by the kernel's own, though nobody has polled for it yet.
+#[test]
+fn what_is_there_when_a_timeout_ends_is_read() {
+    let _alone = support::alone();
+    support::within_minute(|| {
+        let rt = runtime::start(1);
+        rt.run(|| {
+            let (mut a, mut b) = runtime::net::UnixStream::pair().unwrap();
+            a.set_read_timeout(Some(Duration::from_micros(100)))
+                .unwrap();
+            let mut byte = [0];
+            for i in 0..20 {
+                // Nothing is known of the next byte when the read begins; and the one P is not given up before
+                // it is there, and the time is over.
+                let e = a.read(&mut byte).unwrap_err();
+                assert_eq!(e.kind(), ErrorKind::WouldBlock);
+                let written = Arc::new(AtomicBool::new(false));
+                let writer = runtime::go!({
+                    let (mut b, written) = (b.try_clone().unwrap(), written.clone());
+                    move || {
+                        b.write_all(&[i]).unwrap();
+                        written.store(true, SeqCst);
+                        let since = Instant::now();
+                        while since.elapsed() < Duration::from_micros(300) {
+                            std::hint::spin_loop();
+                        }
+                    }
+                });
+                while let Err(e) = a.read_exact(&mut byte) {
+                    assert_eq!(e.kind(), ErrorKind::WouldBlock);
+                    assert!(!written.load(SeqCst), "it was there");
+                }
+                assert_eq!(byte, [i]);
+                writer.join().unwrap();
+            }
+            b.write_all(b"x").unwrap();
+        });
     });
 }

@@ -165,6 +165,29 @@ fn a_wait_by_another_runtimes_poller_survives_its_end() {
     assert_eq!(h.join().unwrap(), 7);
 }
 
+/// Copies of a descriptor share one flag.
+#[test]
+fn a_copy_that_is_dropped_leaves_the_other_one_non_blocking() {
+    everywhere(|| {
+        let (rx, _tx) = pipe().unwrap();
+        let blocks = |fd: &PipeReader| {
+            let fd = std::os::fd::AsRawFd::as_raw_fd(fd);
+            // SAFETY: asks for flags.
+            let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+            flags & libc::O_NONBLOCK == 0
+        };
+        let (watch, copy) = (rx.try_clone().unwrap(), rx.try_clone().unwrap());
+        let (first, second) = (Registered::new(copy).unwrap(), Registered::new(rx).unwrap());
+        drop(first);
+        assert!(!blocks(&watch));
+        let end = Instant::now() + Duration::from_millis(10);
+        let e = second.read_deadline(end, |mut rx| rx.read(&mut [0]));
+        assert_eq!(e.unwrap_err().kind(), ErrorKind::TimedOut);
+        let back = second.into_inner();
+        assert!(blocks(&watch) && blocks(&back));
+    });
+}
+
 #[test]
 fn cancel_and_shutdown_end_waits() {
     let _alone = alone();

@@ -3,6 +3,7 @@
 mod support;
 
 use runtime::process::{Command, Stdio};
+use runtime::time::timeout;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -260,5 +261,59 @@ fn standard_input_may_be_a_file() {
         let text = command.stdin(file).output().unwrap().stdout;
         let wanted = format!("lines {}", lines.unwrap().lines().count());
         assert!(String::from_utf8(text).unwrap().contains(&wanted));
+    });
+}
+
+/// Children of this process that have ended and were not waited for.
+fn zombies() -> usize {
+    let me = std::process::id().to_string();
+    let stats = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let stat = std::fs::read_to_string(entry.unwrap().path().join("stat")).ok()?;
+        let (_, after_name) = stat.rsplit_once(')')?;
+        let mut fields = after_name.split_whitespace();
+        Some((fields.next()? == "Z", fields.next()? == me))
+    });
+    stats.filter(|&(ended, ours)| ended && ours).count()
+}
+
+#[test]
+fn a_wait_that_was_cut_short_leaves_no_zombie() {
+    everywhere(|| {
+        let nap = || {
+            let mut command = Command::new("sleep");
+            command.arg("0.1");
+            command
+        };
+        for _ in 0..5 {
+            let moment = Duration::from_millis(20);
+            assert!(timeout(moment, || nap().status()).is_err());
+            assert!(timeout(moment, || nap().output()).is_err());
+            let child = nap().stdout(Stdio::piped()).spawn().unwrap();
+            assert!(timeout(moment, || child.wait_with_output()).is_err());
+        }
+        runtime::time::sleep(Duration::from_millis(300));
+        // The next start puts them away.
+        assert!(nap().status().unwrap().success());
+        assert_eq!(zombies(), 0);
+    });
+}
+
+#[test]
+fn a_timeout_ends_output_although_the_child_goes_on() {
+    everywhere(|| {
+        let since = Instant::now();
+        let output = || Command::new("sleep").arg("3").output();
+        assert!(timeout(Duration::from_millis(50), output).is_err());
+        assert!(since.elapsed() < Duration::from_secs(2));
+        // And what was said of the pipes is forgotten.
+        let mut command = Command::new("sh");
+        command.args([
+            "-c",
+            "sleep 0.2; head -c 100000 /dev/zero >&2; test -e /dev/fd/1",
+        ]);
+        assert!(timeout(Duration::from_millis(20), || command.output()).is_err());
+        let child = command.stderr(Stdio::null()).spawn().unwrap();
+        assert!(child.stdout.is_none());
+        assert!(child.wait_with_output().unwrap().status.success());
     });
 }

@@ -107,12 +107,15 @@ impl<S: Stream> Client<S> {
 impl<S: Stream> Guest for Client<S> {
     fn run(&self) {
         let mut input = Lines::new(&*self.stream);
-        self.stream
-            .set_read_deadline(Some(Instant::now() + FOR_A_NAME));
+        // Also to hear what is wrong with one.
+        let end = Some(Instant::now() + FOR_A_NAME);
+        self.stream.set_read_deadline(end);
+        self.stream.set_write_deadline(end);
         let Some((name, outbox)) = self.join(&mut input) else {
             return;
         };
         self.stream.set_read_deadline(None);
+        self.stream.set_write_deadline(None);
         runtime::scope(|s| {
             s.spawn(|| self.write(outbox));
             self.read(&name, &mut input);

@@ -122,8 +122,10 @@ impl<In: Transport> Connector<In> for Sockets {
             return Ok(Some(Either::A(through_a_proxy)));
         }
         let mut last = Error::HostNotFound;
+        // One for all addresses.
+        let end = deadline(&details.timeout);
         for addr in &details.addrs {
-            match connect(*addr, details.timeout) {
+            match connect(*addr, end, details.timeout.reason) {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
                     let config = details.config;
@@ -137,17 +139,21 @@ impl<In: Transport> Connector<In> for Sockets {
                 }
                 Err(e) => last = e,
             }
+            if end.is_some_and(|end| end <= Instant::now()) {
+                break;
+            }
         }
         Err(last)
     }
 }
 
-fn connect(addr: SocketAddr, timeout: NextTimeout) -> Result<TcpStream, Error> {
-    match limit(&timeout) {
-        Some(limit) => TcpStream::connect_timeout(&addr, limit),
+fn connect(addr: SocketAddr, end: Option<Instant>, reason: Timeout) -> Result<TcpStream, Error> {
+    match end.map(|end| end.saturating_duration_since(Instant::now())) {
+        Some(Duration::ZERO) => return Err(Error::Timeout(reason)),
+        Some(left) => TcpStream::connect_timeout(&addr, left),
         None => TcpStream::connect(addr),
     }
-    .map_err(|e| failed(e, timeout.reason))
+    .map_err(|e| failed(e, reason))
 }
 
 fn limit(timeout: &NextTimeout) -> Option<Duration> {

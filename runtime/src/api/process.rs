@@ -7,11 +7,14 @@ use crate::api::calls::{blocking, blocking_quietly};
 use crate::api::io::Registered;
 use crate::api::join::current;
 use crate::api::scope::scope;
+use crate::atomics::Ordering;
+use crate::atomics::atomic::AtomicBool;
 use std::ffi::OsStr;
-use std::io::{self, IoSlice, IoSliceMut, PipeReader, PipeWriter, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::process as std_process;
+use std::time::{Duration, Instant};
 
 #[doc(no_inline)]
 pub use std::process::{ExitStatus, Output, Stdio};
@@ -136,34 +139,56 @@ impl Command {
     /// # Errors
     /// If there is no such program, or the system gives no process or no pipes.
     pub fn spawn(&mut self) -> io::Result<Child> {
+        orphans::reap();
         // Some milliseconds, until the child has executed the program.
         let mut child = blocking(|| self.inner.spawn())?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        Ok(Child {
-            stdin: pipes.0.map(|p| ChildStdin::new(p.into())).transpose()?,
-            stdout: pipes.1.map(|p| ChildStdout::new(p.into())).transpose()?,
-            stderr: pipes.2.map(|p| ChildStderr::new(p.into())).transpose()?,
+        let mut child = Child {
             inner: child,
-        })
+            stdin: None,
+            stdout: None,
+            stderr: None,
+        };
+        let pipes = || {
+            child.stdin = pipes.0.map(|p| ChildStdin::new(p.into())).transpose()?;
+            child.stdout = pipes.1.map(|p| ChildStdout::new(p.into())).transpose()?;
+            child.stderr = pipes.2.map(|p| ChildStderr::new(p.into())).transpose()?;
+            Ok(())
+        };
+        match pipes() {
+            Ok(()) => Ok(child),
+            Err(e) => {
+                drop(Owned::new(child));
+                Err(e)
+            }
+        }
     }
 
-    /// Starts the process, and waits until it has ended.
+    /// Starts the process, and waits until it has ended. If the wait is cut short (by a `timeout`, say), the process
+    /// goes on; when it has ended, a later start of another one puts it away.
     ///
     /// # Errors
     /// As [`Command::spawn`].
     pub fn status(&mut self) -> io::Result<ExitStatus> {
-        self.spawn()?.wait()
+        let mut child = Owned::new(self.spawn()?);
+        child.get().wait()
     }
 
-    /// Starts the process, waits until it has ended, and returns what it wrote.
+    /// Starts the process, waits until it has ended, and returns what it wrote. If that is cut short, see
+    /// [`Command::status`].
     ///
     /// # Errors
     /// As [`Command::spawn`].
     pub fn output(&mut self) -> io::Result<Output> {
-        // As std does it; for this time only.
+        /// As std does it; for this time only, however it ends.
+        struct Piped<'a>(&'a mut Command);
+        impl Drop for Piped<'_> {
+            fn drop(&mut self) {
+                self.0.set_unsaid(Stdio::inherit, Stdio::inherit);
+            }
+        }
         self.set_unsaid(Stdio::null, Stdio::piped);
-        let child = self.spawn();
-        self.set_unsaid(Stdio::inherit, Stdio::inherit);
+        let child = Piped(self).0.spawn();
         child?.wait_with_output()
     }
 
@@ -237,13 +262,16 @@ impl Child {
         }
     }
 
-    /// Waits until it has ended, and returns what it wrote to those outputs that are piped.
+    /// Waits until it has ended, and returns what it wrote to those outputs that are piped. If that is cut short, see
+    /// [`Command::status`].
     ///
     /// # Errors
     /// As [`Child::wait`], and those of reading.
-    pub fn wait_with_output(mut self) -> io::Result<Output> {
-        drop(self.stdin.take());
-        let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
+    pub fn wait_with_output(self) -> io::Result<Output> {
+        let mut owned = Owned::new(self);
+        let child = owned.get();
+        drop(child.stdin.take());
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (stdout, stderr) = match (stdout, stderr) {
             (Some(out), Some(err)) if current().is_some() => scope(|s| {
                 let err = s.spawn(|| read(Some(err)));
@@ -253,20 +281,101 @@ impl Child {
                         .unwrap_or_else(|e| Err(io::Error::other(e.to_string()))),
                 )
             }),
-            (Some(out), Some(err)) => std::thread::scope(|s| {
-                let err = s.spawn(|| read(Some(err)));
-                let panicked = |_| Err(io::Error::other("the reader of standard error panicked"));
-                (read(Some(out)), err.join().unwrap_or_else(panicked))
-            }),
+            (Some(out), Some(err)) => read_both(out, err),
             (out, err) => (read(out), read(err)),
         };
         Ok(Output {
             stdout: stdout?,
             stderr: stderr?,
-            status: self.wait()?,
+            status: child.wait()?,
         })
     }
 }
+
+/// A child whose only owner is a call that may be cut short.
+struct Owned(Option<Child>);
+
+impl Owned {
+    fn new(child: Child) -> Owned {
+        Owned(Some(child))
+    }
+
+    fn get(&mut self) -> &mut Child {
+        self.0.as_mut().expect("only the drop takes it")
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        if let Some(child) = self.0.take() {
+            orphans::adopt(child.inner);
+        }
+    }
+}
+
+/// Children that nobody waits for any more. Those that have ended are put away (the system keeps their numbers until
+/// then) when the next one comes, or is started.
+mod orphans {
+    use crate::atomics::Mutex;
+    use std::process::Child;
+
+    static ORPHANS: Mutex<Vec<Child>> = Mutex::new(Vec::new());
+
+    pub(super) fn adopt(mut child: Child) {
+        // That of a child that was waited for is known, and asks nobody.
+        if matches!(child.try_wait(), Ok(None)) {
+            ORPHANS.lock().push(child);
+        }
+        reap();
+    }
+
+    pub(super) fn reap() {
+        let mut orphans = ORPHANS.lock();
+        // An error means that somebody else has put it away.
+        orphans.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+    }
+}
+
+/// Reads both, by a plain thread, which another helps.
+fn read_both(out: ChildStdout, err: ChildStderr) -> (io::Result<Vec<u8>>, io::Result<Vec<u8>>) {
+    /// Ends the helper when the reading is cut short.
+    struct Cut<'a>(&'a AtomicBool);
+    impl Drop for Cut<'_> {
+        fn drop(&mut self) {
+            // Relaxed: says nothing of anything else.
+            self.0.store(std::thread::panicking(), Ordering::Relaxed);
+        }
+    }
+    let cut = AtomicBool::new(false);
+    std::thread::scope(|s| {
+        let err = s.spawn(|| read_unless(err, &cut));
+        let out = {
+            let _cut = Cut(&cut);
+            read(Some(out))
+        };
+        let panicked = |_| Err(io::Error::other("the reader of standard error panicked"));
+        (out, err.join().unwrap_or_else(panicked))
+    })
+}
+
+/// Reads all, unless it is `cut` short: that is noticed within [`SLICE`].
+fn read_unless(err: ChildStderr, cut: &AtomicBool) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut piece = [0; 8192];
+    while !cut.load(Ordering::Relaxed) {
+        let end = Instant::now() + SLICE;
+        match err.0.read_deadline(end, |mut pipe| pipe.read(&mut piece)) {
+            Ok(0) => break,
+            Ok(n) => bytes.extend_from_slice(&piece[..n]),
+            Err(e) if e.kind() == ErrorKind::TimedOut => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(bytes)
+}
+
+/// How long a helper reads before it looks whether it is still wanted.
+const SLICE: Duration = Duration::from_millis(20);
 
 fn read(pipe: Option<impl Read>) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();

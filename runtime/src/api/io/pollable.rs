@@ -312,7 +312,15 @@ impl Pollable {
             limit.is_new(); // here: whoever changes it from now on makes a report that ends the wait
             match park(fd, direction, attempt, limit.end) {
                 Token::TIMEOUT if limit.is_new() => {}
-                Token::TIMEOUT => return Err(limit.now.over()),
+                Token::TIMEOUT => {
+                    let over = limit.now.over();
+                    if over.kind() == ErrorKind::TimedOut {
+                        return Err(over); // a deadline hides what is there
+                    }
+                    // As in the kernel, what has come by now is taken, though nobody has reported it yet.
+                    let (Begin::Try(attempt) | Begin::Drained(attempt)) = direction.begin();
+                    return self.attempt(side, attempt, op).unwrap_or(Err(over));
+                }
                 Token::INTERRUPTED => {
                     drop(turn);
                     interrupt::interrupted();

@@ -1,6 +1,9 @@
 //! Any descriptor that can be polled.
 
 use super::pollable::{Done, Limit, Pollable, Side, is_ready};
+use crate::atomics::Mutex;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Instant;
@@ -39,8 +42,28 @@ pub struct Registered<T: AsFd> {
     /// `None` only in `into_inner`.
     io: Option<T>,
     pollable: Pollable,
-    /// It was non-blocking before.
-    was_nonblocking: bool,
+    /// The file that it is of.
+    file: File,
+}
+
+/// Which file a descriptor is of, by its device and number.
+type File = (u64, u64);
+
+/// How often each file is registered, and whether a descriptor of it was blocking at first. The flag is one for all
+/// copies of a descriptor: it comes back when the last one is dropped.
+static FILES: Mutex<BTreeMap<File, (usize, bool)>> = Mutex::new(BTreeMap::new());
+
+fn file_of(fd: BorrowedFd<'_>) -> io::Result<File> {
+    let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: writes one stat, or fails.
+    match unsafe { libc::fstat(fd.as_raw_fd(), stat.as_mut_ptr()) } {
+        0 => {
+            // SAFETY: written.
+            let stat = unsafe { stat.assume_init() };
+            Ok((stat.st_dev, stat.st_ino))
+        }
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 impl<T: AsFd> Registered<T> {
@@ -49,11 +72,18 @@ impl<T: AsFd> Registered<T> {
     /// # Errors
     /// If it cannot be made non-blocking.
     pub fn new(io: T) -> io::Result<Registered<T>> {
-        let was_nonblocking = set_nonblocking(io.as_fd(), true)?;
+        let file = file_of(io.as_fd())?;
+        {
+            let mut files = FILES.lock();
+            let was_nonblocking = set_nonblocking(io.as_fd(), true)?;
+            let (count, blocked) = files.entry(file).or_default();
+            *count += 1;
+            *blocked |= !was_nonblocking;
+        }
         Ok(Registered {
             io: Some(io),
             pollable: Pollable::new(),
-            was_nonblocking,
+            file,
         })
     }
 
@@ -67,7 +97,8 @@ impl<T: AsFd> Registered<T> {
         self.io.as_mut().expect("only `into_inner` takes it")
     }
 
-    /// Gives the descriptor back, blocking as it was before.
+    /// Gives the descriptor back, blocking as it was before. (It stays non-blocking as long as another one of the same
+    /// file is registered, which may be a copy, that shares the flag.)
     pub fn into_inner(mut self) -> T {
         self.release();
         self.io.take().expect("taken once")
@@ -77,9 +108,13 @@ impl<T: AsFd> Registered<T> {
     fn release(&self) {
         if let Some(io) = &self.io {
             self.pollable.deregister(io.as_fd());
-            if !self.was_nonblocking {
-                // It was set, so it can be set.
-                let _ = set_nonblocking(io.as_fd(), false);
+            let mut files = FILES.lock();
+            if let Entry::Occupied(mut file) = files.entry(self.file) {
+                file.get_mut().0 -= 1;
+                if file.get().0 == 0 && file.remove().1 {
+                    // It was set, so it can be set.
+                    let _ = set_nonblocking(io.as_fd(), false);
+                }
             }
         }
     }

@@ -22,10 +22,15 @@ impl Read for Input {
             true => read_once(fd, buf).map(Done::More),
             false => Err(ErrorKind::WouldBlock.into()),
         };
-        let result = self.pollable.run(fd, Side::Read, Limit::default, read);
-        // The number may stand for another file the next time: it is not ours.
-        self.pollable.deregister(fd);
-        result
+        /// The number may stand for another file the next time: it is not ours.
+        struct Forget<'a>(&'a Pollable, BorrowedFd<'a>);
+        impl Drop for Forget<'_> {
+            fn drop(&mut self) {
+                self.0.deregister(self.1);
+            }
+        }
+        let _forget = Forget(&self.pollable, fd); // also if the read is cancelled
+        self.pollable.run(fd, Side::Read, Limit::default, read)
     }
 }
 

@@ -49,7 +49,11 @@
 //!
 //! * Descriptors are non-blocking for the kernel, whatever `set_nonblocking` says, which is kept beside
 //!   them. So a copy of the descriptor that std has (`as_fd().try_clone_to_owned()`) is non-blocking,
-//!   too. Whoever is given the descriptor itself, by `into`, gets it as std would have it.
+//!   too; and such a copy that is made a type of this module again is taken for one whose user has called
+//!   `set_nonblocking(true)`. Whoever is given the descriptor itself, by `into`, gets it as std would have it.
+//! * If somebody clears the flag of a descriptor that a listener here shares (a child that has inherited it, say), `accept`
+//!   blocks its thread, and a cancelled goroutine is unwound after the next connection. (Reads and writes do not
+//!   depend on the flag.)
 //! * Timeouts that were not set by the methods here, but on a copy of the descriptor, are not seen.
 //! * Looking a name up (`"example.org:80"`) blocks the thread, as the C library does it: the caller's
 //!   P is taken away and given to another thread meanwhile, as with every call that blocks. A

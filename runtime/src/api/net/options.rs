@@ -10,6 +10,8 @@ pub(super) struct Options {
     /// Of reading and of writing, in nanoseconds; 0 is none.
     timeouts: [AtomicU64; 2],
     nonblocking: AtomicBool,
+    /// A copy of the descriptor has been given to somebody for whom it blocks, and so do all copies.
+    blocks: AtomicBool,
 }
 
 // Relaxed throughout: each is a value of its own, and publishes nothing.
@@ -29,6 +31,14 @@ impl Options {
 
     pub(super) fn nonblocking(&self) -> bool {
         self.nonblocking.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn blocks(&self) -> bool {
+        self.blocks.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_blocks(&self) {
+        self.blocks.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn set_nonblocking(&self, on: bool) {

@@ -5,7 +5,7 @@
 
 use super::options::Options;
 use super::sys;
-use crate::api::io::pollable::{Done, Limit, Pollable, Side, closed};
+use crate::api::io::pollable::{Done, Limit, Pollable, Side, closed, is_ready};
 use crate::api::io::set_nonblocking;
 use crate::api::time::sleep_until;
 use crate::atomics::atomic::{AtomicU64, Ordering};
@@ -82,6 +82,10 @@ impl Socket {
         let sock = self.sock.take().expect("taken once");
         self.pollable.deregister(sock.as_fd());
         if !self.nonblocking() {
+            // Clones have the same; without any, it concerns nobody.
+            if let Some(options) = self.options.get() {
+                options.set_blocks();
+            }
             // It was set, so it can be set.
             let _ = set_nonblocking(sock.as_fd(), false);
         }
@@ -366,10 +370,15 @@ impl Socket {
         }
     }
 
-    /// Takes the next connection. Where the descriptor's flag was cleared by somebody who has a copy,
-    /// it blocks the thread.
+    /// Takes the next connection. (There is no flag that keeps a single `accept` from blocking. So if a clone was
+    /// given away, for whom the descriptor blocks, it is asked first; and where somebody else has cleared
+    /// its flag, or takes the connection meanwhile, it blocks the thread.)
     pub(super) fn accept(&self) -> io::Result<(Socket, SockAddr)> {
         self.run(Side::Read, |_| {
+            let blocks = self.options.get().is_some_and(|o| o.blocks());
+            if blocks && !is_ready(self.fd(), Side::Read)? {
+                return Err(ErrorKind::WouldBlock.into());
+            }
             self.sock()
                 .accept4(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC)
                 .map(Done::More)

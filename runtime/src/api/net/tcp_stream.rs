@@ -116,12 +116,18 @@ impl TcpStream {
 
     /// What becomes of unsent bytes when the last handle is dropped (`SO_LINGER`). `None`: they are sent
     /// in the background. Zero: they are thrown away, and the connection is reset. Otherwise the
-    /// drop *blocks its thread*, of goroutines too, until they are sent, at most for so long.
+    /// drop *blocks its thread*, of goroutines too, until they are sent, at most for so long (in whole seconds:
+    /// a part of one counts as one).
     ///
     /// # Errors
     /// Those of the system.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        self.0.sock().set_linger(linger)
+        // Rounded down, half a second would be zero: the bytes would be thrown away.
+        let up = |time: Duration| {
+            let part = u64::from(time.subsec_nanos() > 0);
+            Duration::from_secs(time.as_secs().saturating_add(part))
+        };
+        self.0.sock().set_linger(linger.map(up))
     }
 
     /// What [`TcpStream::set_linger`] has set, in whole seconds.
