@@ -1,4 +1,4 @@
-//! The only thread-local of the runtime: which M this thread is.
+//! The only thread-local of the runtime that goroutines read: which M this thread is.
 //!
 //! A goroutine can change threads at every park, so nothing that was read from a thread-local may
 //! live across a switch. The compiler does not know about switches: it may compute the address

@@ -143,7 +143,7 @@ thread_local! {
     static TABLE_END: TableEnd = const { TableEnd };
 }
 
-/// The calling plain thread's table of locals, or `None` if it has ended. Never called on an M.
+/// The calling plain thread's table of locals, or `None` if it has ended. Not for goroutines.
 pub(crate) fn thread_table() -> Option<*const Table> {
     match TABLE_STATE.get() {
         TableState::InUse => {}
@@ -181,7 +181,8 @@ fn take() -> &'static ThreadParker {
     })
 }
 
-/// The calling thread's parker. Never called on an M: this thread-local is not read by
+/// The calling thread's parker. Not for goroutines (an M has one while it is taken for a plain thread, in
+/// `sched/pin.rs`): this thread-local is not read by
 /// goroutines.
 pub(crate) fn thread_parker() -> &'static ThreadParker {
     // The destructor of another thread-local may wait on a channel after ours has run: the thread
