@@ -2,11 +2,11 @@
 
 mod support;
 
-use runtime::{GoroutineId, JoinHandle, Runtime, go, yield_now};
+use runtime::{JoinHandle, Runtime, go, yield_now};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
-use support::{eventually, within_minute};
+use support::{eventually, running, running_but, within_minute};
 
 /// A number out of a `SCHED` line.
 fn traced(rt: &Runtime, key: &str) -> usize {
@@ -14,22 +14,6 @@ fn traced(rt: &Runtime, key: &str) -> usize {
     let at = trace.find(&format!(" {key}=")).unwrap() + key.len() + 2;
     let digits = trace[at..].split(' ').next().unwrap();
     digits.parse().unwrap()
-}
-
-/// Ms that have both a P and a goroutine.
-fn running(rt: &Runtime) -> usize {
-    running_but(rt, None)
-}
-
-/// As `running`, but for the one whose goroutine is `not`.
-fn running_but(rt: &Runtime, not: Option<GoroutineId>) -> usize {
-    let not = not.map_or(String::new(), |id| format!(" curg={} ", id.as_u64()));
-    let trace = rt.schedtrace(true);
-    trace
-        .lines()
-        .filter(|l| l.starts_with("  M") && !l.contains(" p=nil") && !l.contains(" curg=nil"))
-        .filter(|l| not.is_empty() || !l.contains(&not))
-        .count()
 }
 
 /// Goroutines that do nothing but yield, until they are told to end.
@@ -389,6 +373,44 @@ fn goroutines_that_use_whole_slices_do_not_starve_the_global_queue() {
             waited < Duration::from_secs(5),
             "20 in turn waited for {waited:?}"
         );
+    });
+}
+
+#[test]
+fn goroutines_that_use_whole_slices_do_not_starve_fresh_ones() {
+    within_minute(|| {
+        let rt = runtime::start(1);
+        let stop = Arc::new(AtomicBool::new(false));
+        let callers: Vec<_> = (0..2)
+            .map(|_| {
+                let stop = stop.clone();
+                rt.spawn(move || {
+                    let (_tx, rx) = channels::bounded::<u8>(1);
+                    while !stop.load(SeqCst) {
+                        many_calls(&rx);
+                    }
+                })
+            })
+            .collect();
+        let ran = Arc::new(AtomicUsize::new(0));
+        let spawner = rt.spawn({
+            let (stop, ran) = (stop.clone(), ran.clone());
+            move || {
+                while !stop.load(SeqCst) {
+                    let ran = ran.clone();
+                    go!(move || ran.fetch_add(1, SeqCst));
+                    yield_now();
+                }
+            }
+        });
+        // Each round of the callers is 20 ms. In turns of 61 picks it would be 0.6 s.
+        let since = Instant::now();
+        let many = eventually(|| ran.load(SeqCst) >= 20);
+        let took = since.elapsed();
+        stop.store(true, SeqCst);
+        callers.into_iter().for_each(|h| h.join().unwrap());
+        spawner.join().unwrap();
+        assert!(many && took < Duration::from_secs(4), "{took:?}");
     });
 }
 

@@ -185,6 +185,10 @@ fn a_copy_that_is_dropped_leaves_the_other_one_non_blocking() {
         assert_eq!(e.unwrap_err().kind(), ErrorKind::TimedOut);
         let back = second.into_inner();
         assert!(blocks(&watch) && blocks(&back));
+        // The two ends of a pipe are no copies.
+        let (rx, tx) = registered_pipe();
+        assert!(blocks(&rx.into_inner()));
+        drop(tx);
     });
 }
 

@@ -291,10 +291,9 @@ fn a_wait_that_was_cut_short_leaves_no_zombie() {
             let child = nap().stdout(Stdio::piped()).spawn().unwrap();
             assert!(timeout(moment, || child.wait_with_output()).is_err());
         }
-        runtime::time::sleep(Duration::from_millis(300));
-        // The next start puts them away.
-        assert!(nap().status().unwrap().success());
-        assert_eq!(zombies(), 0);
+        // The next start puts them away. (Those of another test may end at any time.)
+        let none = || nap().status().unwrap().success() && zombies() == 0;
+        assert!((0..10).any(|_| none()));
     });
 }
 
@@ -303,6 +302,11 @@ fn a_timeout_ends_output_although_the_child_goes_on() {
     everywhere(|| {
         let since = Instant::now();
         let output = || Command::new("sleep").arg("3").output();
+        assert!(timeout(Duration::from_millis(50), output).is_err());
+        let output = || {
+            let mut command = Command::new("sh");
+            command.args(["-c", "exec >&-; sleep 3"]).output() // the end of one of both
+        };
         assert!(timeout(Duration::from_millis(50), output).is_err());
         assert!(since.elapsed() < Duration::from_secs(2));
         // And what was said of the pipes is forgotten.

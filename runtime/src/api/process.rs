@@ -7,6 +7,7 @@ use crate::api::calls::{blocking, blocking_quietly};
 use crate::api::io::Registered;
 use crate::api::join::current;
 use crate::api::scope::scope;
+use crate::api::time::sleep;
 use crate::atomics::Ordering;
 use crate::atomics::atomic::AtomicBool;
 use std::ffi::OsStr;
@@ -338,21 +339,25 @@ mod orphans {
 
 /// Reads both, by a plain thread, which another helps.
 fn read_both(out: ChildStdout, err: ChildStderr) -> (io::Result<Vec<u8>>, io::Result<Vec<u8>>) {
-    /// Ends the helper when the reading is cut short.
+    /// Ends the helper, however the reading ends.
     struct Cut<'a>(&'a AtomicBool);
     impl Drop for Cut<'_> {
         fn drop(&mut self) {
             // Relaxed: says nothing of anything else.
-            self.0.store(std::thread::panicking(), Ordering::Relaxed);
+            self.0.store(true, Ordering::Relaxed);
         }
     }
     let cut = AtomicBool::new(false);
     std::thread::scope(|s| {
         let err = s.spawn(|| read_unless(err, &cut));
-        let out = {
-            let _cut = Cut(&cut);
-            read(Some(out))
-        };
+        let _cut = Cut(&cut);
+        let out = read(Some(out));
+        // Not by a join, which a timeout would not end.
+        let mut pause = Duration::from_micros(50);
+        while !err.is_finished() {
+            sleep(pause);
+            pause = (pause * 2).min(SLICE);
+        }
         let panicked = |_| Err(io::Error::other("the reader of standard error panicked"));
         (out, err.join().unwrap_or_else(panicked))
     })

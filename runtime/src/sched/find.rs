@@ -125,11 +125,14 @@ impl Sched {
     }
 
     /// A share of the global queue to the end of p's own: a turn in 61 picks is not enough if each takes
-    /// milliseconds.
+    /// milliseconds. Not beside fresh ones, which run when started ones run dry, and so never would.
     #[cold]
     #[inline(never)]
     fn take_share(&self, p: &P) {
         p.hurry.store(false, Ordering::Relaxed);
+        if p.runq.has_fresh() {
+            return;
+        }
         let share = self.global_len.load(Ordering::Relaxed) / self.ps.len() + 1;
         (0..share.min(GLOBAL_BATCH))
             .map_while(|_| self.global_one())
@@ -254,6 +257,10 @@ impl Sched {
             state.idle_ps.len() == self.ps.len()
         };
         let was_spinning = self.stop_spinning(m);
+        if was_spinning {
+            // SAFETY: our own M, inside the runtime.
+            unsafe { trace::emit::about(m, Kind::SpinEnd) };
+        }
         // Not if it was the last P, without spinning (see `idle.rs`). If this M was spinning, a goroutine
         // that came to the global queue after the look above was left to it.
         if !last || was_spinning {
@@ -300,7 +307,11 @@ impl Sched {
     /// This M found work: if there is an idle P, another M looks in its place.
     #[cold]
     fn reset_spinning(&self, m: &M) {
-        self.stop_spinning(m);
+        if !self.stop_spinning(m) {
+            return; // the monitor was first, and has looked
+        }
+        // SAFETY: our own M, inside the runtime.
+        unsafe { trace::emit::about(m, Kind::SpinEnd) };
         if self.idle.submitted() {
             self.wake_spinning();
         }

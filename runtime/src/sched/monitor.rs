@@ -240,6 +240,10 @@ impl Sched {
                         p.runq.started_len(),
                     );
                 }
+                // Thieves have left when they had taken what they could; since then its owner has moved up more.
+                if self.idle.npidle() > 0 && self.stealable(p) > 0 && self.idle.submitted() {
+                    self.wake_spinning();
+                }
                 let passed = tick.wrapping_sub(seen.tick);
                 if self.global_len.load(Ordering::Relaxed) > 0 && passed < u64::from(ROUND) {
                     p.hurry.store(true, Ordering::Relaxed);
@@ -250,6 +254,7 @@ impl Sched {
                 seen.cpu = 0;
                 continue;
             }
+            self.do_not_wait_for(m);
             let global = self.global_len.load(Ordering::Relaxed) > 0;
             if p.runq.len() == 0 && !global && !due {
                 // What waited here may have been taken over by others, who then have too much to do, and nobody

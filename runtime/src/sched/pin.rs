@@ -7,8 +7,8 @@
 //!
 //! So an M that is about to steal pins itself at a moment when that is harmless, and steals as long as it is pinned
 //! ([`Pinned`]). It has no goroutine in hand and holds no lock; it leaves the runtime for it, so that its P can be
-//! taken away and handed on if this takes long, as from a goroutine that blocks; and it does not know meanwhile that it
-//! is an M: what a destructor makes ready goes to the global queue, what it waits for blocks the thread, as on
+//! taken away and handed on if this takes long, as from a goroutine that blocks, and nobody waits for what it might find
+//! ([`Sched::do_not_wait_for`]); and it does not know meanwhile that it is an M: what a destructor makes ready goes to the global queue, what it waits for blocks the thread, as on
 //! any plain thread.
 //!
 //! Nothing else in the scheduler comes to the collector: its deques neither grow nor shrink (`p/deque.rs`).
@@ -48,24 +48,35 @@ impl Sched {
         }
         m.p.store(ptr::null_mut(), Ordering::Relaxed);
         if self.stop_spinning(m) {
-            // As every spinner when it stops: see `idle.rs`.
-            self.idle.before_second_look();
-            if self.any_work() {
-                self.work_in_deque();
-            }
+            // SAFETY: our own M, inside the runtime.
+            unsafe { trace::emit::about(m, Kind::SpinEnd) };
+            self.second_look();
         }
         Err(LostP)
     }
 
-    /// This M does not look for work any more, if it did; whether it did.
+    /// `m` does not look for work any more, if it did; whether it did. By `m` itself, or by the monitor, whoever comes first.
     pub(super) fn stop_spinning(&self, m: &M) -> bool {
-        let was_spinning = m.spinning.load(Ordering::Relaxed);
+        // Relaxed: it is the count that others go by.
+        let was_spinning = m.spinning.swap(false, Ordering::Relaxed);
         if was_spinning {
-            m.spinning.store(false, Ordering::Relaxed);
             self.idle.end_spinning();
-            // SAFETY: our own M, inside the runtime.
-            unsafe { trace::emit::about(m, Kind::SpinEnd) };
         }
         was_spinning
+    }
+
+    /// By the monitor, which has seen at two looks that `m` runs code of others: nobody shall rely on its looking for work.
+    pub(super) fn do_not_wait_for(&self, m: &M) {
+        if m.collecting.load(Ordering::Relaxed) && self.stop_spinning(m) {
+            self.second_look();
+        }
+    }
+
+    /// As every spinner when it stops: see `idle.rs`.
+    fn second_look(&self) {
+        self.idle.before_second_look();
+        if self.any_work() {
+            self.work_in_deque();
+        }
     }
 }

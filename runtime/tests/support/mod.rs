@@ -1,7 +1,7 @@
 //! What the integration tests of all crates share: time limits, numbers of Ps, sizes, children.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
-use runtime::Runtime;
+use runtime::{GoroutineId, Runtime};
 use std::io::Write;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
@@ -121,6 +121,22 @@ pub fn crowd(
         .collect();
     hs.into_iter().for_each(|h| h.join().unwrap());
     ts.into_iter().for_each(|t| t.join().unwrap());
+}
+
+/// Ms that have both a P and a goroutine.
+pub fn running(rt: &Runtime) -> usize {
+    running_but(rt, None)
+}
+
+/// As `running`, but for the one whose goroutine is `not`.
+pub fn running_but(rt: &Runtime, not: Option<GoroutineId>) -> usize {
+    let not = not.map_or(String::new(), |id| format!(" curg={} ", id.as_u64()));
+    let trace = rt.schedtrace(true);
+    trace
+        .lines()
+        .filter(|l| l.starts_with("  M") && !l.contains(" p=nil") && !l.contains(" curg=nil"))
+        .filter(|l| not.is_empty() || !l.contains(&not))
+        .count()
 }
 
 /// Threads of this process.

@@ -42,28 +42,31 @@ pub struct Registered<T: AsFd> {
     /// `None` only in `into_inner`.
     io: Option<T>,
     pollable: Pollable,
-    /// The file that it is of.
-    file: File,
+    /// What of the descriptor may have copies that are registered, too.
+    file: Option<File>,
+    /// It was non-blocking before.
+    was_nonblocking: bool,
 }
 
-/// Which file a descriptor is of, by its device and number.
-type File = (u64, u64);
+/// Which file a descriptor is of, by its device and number, and for what it was opened. Copies of a descriptor agree in
+/// this, the two ends of a pipe do not. (What was opened twice alike does, and is taken for copies.)
+type File = (u64, u64, i32);
 
 /// How often each file is registered, and whether a descriptor of it was blocking at first. The flag is one for all
 /// copies of a descriptor: it comes back when the last one is dropped.
 static FILES: Mutex<BTreeMap<File, (usize, bool)>> = Mutex::new(BTreeMap::new());
 
-fn file_of(fd: BorrowedFd<'_>) -> io::Result<File> {
+/// `None` for what is no file: all eventfds, pidfds and the like have the same number.
+fn file_of(fd: BorrowedFd<'_>) -> Option<File> {
     let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
     // SAFETY: writes one stat, or fails.
-    match unsafe { libc::fstat(fd.as_raw_fd(), stat.as_mut_ptr()) } {
-        0 => {
-            // SAFETY: written.
-            let stat = unsafe { stat.assume_init() };
-            Ok((stat.st_dev, stat.st_ino))
-        }
-        _ => Err(io::Error::last_os_error()),
-    }
+    let found = unsafe { libc::fstat(fd.as_raw_fd(), stat.as_mut_ptr()) } == 0;
+    // SAFETY: written, if it was found.
+    let stat = found.then(|| unsafe { stat.assume_init() })?;
+    // SAFETY: asks for flags.
+    let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
+    let file = (stat.st_dev, stat.st_ino, flags & libc::O_ACCMODE);
+    (stat.st_mode & libc::S_IFMT != 0).then_some(file)
 }
 
 impl<T: AsFd> Registered<T> {
@@ -72,18 +75,20 @@ impl<T: AsFd> Registered<T> {
     /// # Errors
     /// If it cannot be made non-blocking.
     pub fn new(io: T) -> io::Result<Registered<T>> {
-        let file = file_of(io.as_fd())?;
-        {
-            let mut files = FILES.lock();
-            let was_nonblocking = set_nonblocking(io.as_fd(), true)?;
+        let mut files = FILES.lock();
+        let was_nonblocking = set_nonblocking(io.as_fd(), true)?;
+        let file = file_of(io.as_fd());
+        if let Some(file) = file {
             let (count, blocked) = files.entry(file).or_default();
             *count += 1;
             *blocked |= !was_nonblocking;
         }
+        drop(files);
         Ok(Registered {
             io: Some(io),
             pollable: Pollable::new(),
             file,
+            was_nonblocking,
         })
     }
 
@@ -109,12 +114,16 @@ impl<T: AsFd> Registered<T> {
         if let Some(io) = &self.io {
             self.pollable.deregister(io.as_fd());
             let mut files = FILES.lock();
-            if let Entry::Occupied(mut file) = files.entry(self.file) {
-                file.get_mut().0 -= 1;
-                if file.get().0 == 0 && file.remove().1 {
-                    // It was set, so it can be set.
-                    let _ = set_nonblocking(io.as_fd(), false);
+            let was_blocking = match self.file.map(|file| files.entry(file)) {
+                Some(Entry::Occupied(mut file)) => {
+                    file.get_mut().0 -= 1;
+                    file.get().0 == 0 && file.remove().1
                 }
+                _ => !self.was_nonblocking,
+            };
+            if was_blocking {
+                // It was set, so it can be set.
+                let _ = set_nonblocking(io.as_fd(), false);
             }
         }
     }
