@@ -11,8 +11,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::time::Duration;
 
-/// Events that one wait takes at most (Go's number): some 1.5 KiB.
-pub(crate) const BATCH: usize = 128;
+/// Events that one wait takes at most: as many as a P's deque holds, so that thieves can take all of them.
+pub(crate) const BATCH: usize = 64;
 
 /// What the kernel reports, and under which key.
 pub(crate) type RawEvent = libc::epoll_event;

@@ -263,16 +263,21 @@ pub(crate) struct Polling<'a> {
 }
 
 impl Polling<'_> {
-    /// Waits, at most for `timeout`, for what can go on; it is for the caller to make ready.
+    /// Waits, at most for `timeout`, for what can go on, up to `most` descriptors and [`BATCH`]; it is for the caller to
+    /// make ready. (What is left is found by the next poll.)
     pub(crate) fn wait(
         &mut self,
         timeout: Option<Duration>,
+        most: usize,
     ) -> impl ExactSizeIterator<Item = Claimed> {
         // SAFETY: the buffer is that of whoever polls, as long as the right is not given up; what
         // is returned borrows it.
         let buffer = unsafe { &mut **self.poller.buffer.get() };
         let n = match timeout {
-            Some(Duration::ZERO) => self.epoll.wait(&mut buffer.events, timeout),
+            Some(Duration::ZERO) => {
+                let events = &mut buffer.events[..most.min(BATCH)];
+                self.epoll.wait(events, timeout)
+            }
             _ => buffer.sleep(self.epoll, timeout),
         };
         if n > 0 {

@@ -166,6 +166,11 @@ impl Deque {
         self.stealer.len()
     }
 
+    /// For how many there is room among those, as anybody sees it.
+    pub(super) fn free(&self) -> usize {
+        CAPACITY.saturating_sub(self.len())
+    }
+
     /// Moves about half of what thieves can take, but at most so many, to the end of `to`, the caller's own; whether
     /// there were any.
     pub(super) fn move_to(&self, to: &Deque, most: usize, pinned: &Pinned) -> bool {

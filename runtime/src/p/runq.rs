@@ -192,6 +192,11 @@ impl RunQueue {
         self.started.stealable()
     }
 
+    /// How many started goroutines can be queued, about, so that thieves can take all of them.
+    pub(crate) fn room(&self) -> usize {
+        self.started.free()
+    }
+
     /// Goroutines in the slots.
     pub(crate) fn in_slots(&self) -> usize {
         usize::from(!self.runnext.load(Ordering::Relaxed).is_null())

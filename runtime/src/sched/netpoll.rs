@@ -21,6 +21,7 @@ use crate::atomics::Ordering;
 use crate::g::parker::Claimed;
 use crate::m::M;
 use crate::netpoll::Poller;
+use crate::netpoll::epoll::BATCH;
 use crate::p::{P, counters};
 use crate::timer::{self, Nanos};
 use crate::trace;
@@ -58,13 +59,18 @@ impl Window {
     }
 }
 
+/// A poll finds so many at least, however long the queue is that they come to.
+const POLL_LEAST: usize = 16;
+
 impl Sched {
     /// Polls without waiting, if nobody else does; whether there was something.
     pub(super) fn poll_network(&self, p: &P) -> bool {
         let Some(mut polling) = self.net.try_begin() else {
             return false;
         };
-        self.make_ready(p, polling.wait(Some(Duration::ZERO)))
+        // No more than others can take over if this M is stopped.
+        let most = p.runq.room().clamp(POLL_LEAST, BATCH);
+        self.make_ready(p, polling.wait(Some(Duration::ZERO), most))
     }
 
     /// As [`Sched::poll_network`], if nobody has for a while.
@@ -140,7 +146,7 @@ impl Sched {
         if !m.note.begin_elsewhere() {
             return Slept::Woken;
         }
-        let ready = polling.wait(limit);
+        let ready = polling.wait(limit, BATCH);
         if m.note.end_elsewhere() {
             return self.woken_polling(m, ready);
         }
@@ -194,7 +200,7 @@ impl Sched {
         let Some(mut polling) = polling.flatten() else {
             return false;
         };
-        let ready = polling.wait(Some(Duration::ZERO));
+        let ready = polling.wait(Some(Duration::ZERO), BATCH);
         let any = ready.len() > 0;
         if trace::on() && any {
             trace::emit::network(None, self.trace_id, ready.len());
