@@ -201,7 +201,7 @@ fn child_spawns_on_the_smallest_stack() {
     });
 }
 
-/// To free an outgrown deque takes more than that.
+/// Whatever else comes with a spawn, it is not done on the stack of who spawns.
 #[test]
 fn a_burst_of_spawns_fits_the_smallest_stack() {
     let out = child(

@@ -16,39 +16,43 @@ fn traced(rt: &Runtime, key: &str) -> usize {
     digits.parse().unwrap()
 }
 
-/// Goroutines that do nothing but yield, until they are told to end.
-struct Yielders {
+/// Goroutines that do the same again and again, until they are told to end.
+struct Busy {
     stop: Arc<AtomicBool>,
-    /// How often they have been picked, all together.
-    picks: Arc<AtomicUsize>,
+    /// How often they have done it, all together.
+    turns: Arc<AtomicUsize>,
     all: Vec<JoinHandle<()>>,
 }
 
-impl Yielders {
-    /// Starts so many, by `spawn`.
-    fn start(n: usize, spawn: impl Fn(Box<dyn FnOnce() + Send>) -> JoinHandle<()>) -> Yielders {
+impl Busy {
+    /// Starts so many, by `spawn`, that do `turn`.
+    fn start(
+        n: usize,
+        spawn: impl Fn(Box<dyn FnOnce() + Send>) -> JoinHandle<()>,
+        turn: fn(),
+    ) -> Busy {
         let stop = Arc::new(AtomicBool::new(false));
-        let picks = Arc::new(AtomicUsize::new(0));
+        let turns = Arc::new(AtomicUsize::new(0));
         let one = |_| {
-            let (stop, picks) = (stop.clone(), picks.clone());
+            let (stop, turns) = (stop.clone(), turns.clone());
             spawn(Box::new(move || {
                 while !stop.load(SeqCst) {
-                    picks.fetch_add(1, SeqCst);
-                    yield_now();
+                    turns.fetch_add(1, SeqCst);
+                    turn();
                 }
             }))
         };
         let all = (0..n).map(one).collect();
-        Yielders { stop, picks, all }
+        Busy { stop, turns, all }
     }
 
-    /// Starts so many goroutines of the calling one.
-    fn here(n: usize) -> Yielders {
-        Yielders::start(n, |f| go!(f))
+    /// Starts so many goroutines of the calling one, which yield.
+    fn yield_here(n: usize) -> Busy {
+        Busy::start(n, |f| go!(f), yield_now)
     }
 
-    fn picks(&self) -> usize {
-        self.picks.load(SeqCst)
+    fn turns(&self) -> usize {
+        self.turns.load(SeqCst)
     }
 
     fn end(self) {
@@ -228,11 +232,11 @@ fn yielders_do_not_starve_the_global_queue() {
     for procs in support::PROCS {
         within_minute(|| {
             let rt = runtime::start(procs);
-            let yielders = Yielders::start(2 * procs, |f| rt.spawn(f));
-            assert!(eventually(|| yielders.picks() > 1000));
+            let yielders = Busy::start(2 * procs, |f| rt.spawn(f), yield_now);
+            assert!(eventually(|| yielders.turns() > 1000));
             let mut shortest = usize::MAX;
             for _ in 0..100 {
-                let picks = yielders.picks.clone();
+                let picks = yielders.turns.clone();
                 let before = picks.load(SeqCst);
                 let after = rt.spawn(move || picks.load(SeqCst)).join().unwrap();
                 shortest = shortest.min(after - before);
@@ -247,14 +251,14 @@ fn yielders_do_not_starve_the_global_queue() {
 /// How many picks each of fifty new goroutines waits for beside ten that yield.
 fn picks_before_first_runs() -> Vec<usize> {
     runtime::start(1).run(|| {
-        let yielders = Yielders::here(10);
-        while yielders.picks() < 2000 {
+        let yielders = Busy::yield_here(10);
+        while yielders.turns() < 2000 {
             yield_now();
         }
-        let before = yielders.picks();
+        let before = yielders.turns();
         let fresh: Vec<_> = (0..50)
             .map(|_| {
-                let picks = yielders.picks.clone();
+                let picks = yielders.turns.clone();
                 go!(move || picks.load(SeqCst))
             })
             .collect();
@@ -380,21 +384,17 @@ fn goroutines_that_use_whole_slices_do_not_starve_the_global_queue() {
 fn goroutines_that_use_whole_slices_do_not_starve_fresh_ones() {
     within_minute(|| {
         let rt = runtime::start(1);
-        let stop = Arc::new(AtomicBool::new(false));
-        let callers: Vec<_> = (0..2)
-            .map(|_| {
-                let stop = stop.clone();
-                rt.spawn(move || {
-                    let (_tx, rx) = channels::bounded::<u8>(1);
-                    while !stop.load(SeqCst) {
-                        many_calls(&rx);
-                    }
-                })
-            })
-            .collect();
+        let callers = Busy::start(
+            2,
+            |f| rt.spawn(f),
+            || {
+                let (_tx, rx) = channels::bounded(1);
+                many_calls(&rx);
+            },
+        );
         let ran = Arc::new(AtomicUsize::new(0));
         let spawner = rt.spawn({
-            let (stop, ran) = (stop.clone(), ran.clone());
+            let (stop, ran) = (callers.stop.clone(), ran.clone());
             move || {
                 while !stop.load(SeqCst) {
                     let ran = ran.clone();
@@ -407,8 +407,7 @@ fn goroutines_that_use_whole_slices_do_not_starve_fresh_ones() {
         let since = Instant::now();
         let many = eventually(|| ran.load(SeqCst) >= 20);
         let took = since.elapsed();
-        stop.store(true, SeqCst);
-        callers.into_iter().for_each(|h| h.join().unwrap());
+        callers.end();
         spawner.join().unwrap();
         assert!(many && took < Duration::from_secs(4), "{took:?}");
     });
@@ -450,7 +449,7 @@ fn others_take_what_waits_behind_a_busy_one(procs: usize) -> bool {
     let rt = runtime::start(procs);
     rt.run(|| {
         wait_at_a_socket();
-        let yielders = Yielders::here(4 * procs);
+        let yielders = Busy::yield_here(4 * procs);
         let permits = Arc::new(runtime::sync::Semaphore::new(0));
         let ran = Arc::new(AtomicUsize::new(0));
         let waiters: Vec<_> = (0..10)
@@ -496,7 +495,7 @@ fn a_thread_that_sleeps_keeps_no_p_when_others_have_taken_over_its_work() {
         within_minute(move || {
             let rt = runtime::start(procs);
             rt.run(wait_at_a_socket);
-            let yielders = Yielders::start(8 * procs, |f| rt.spawn(f));
+            let yielders = Busy::start(8 * procs, |f| rt.spawn(f), yield_now);
             assert!(eventually(|| running(&rt) == procs));
             // One long call, and short ones in a row.
             for nap in [10_000, 100].repeat(5) {
@@ -525,21 +524,17 @@ fn a_thread_that_sleeps_keeps_no_p_when_others_have_taken_over_its_work() {
 fn long_picks_do_not_starve_the_global_queue() {
     within_minute(|| {
         let rt = runtime::start(1);
-        let stop = Arc::new(AtomicBool::new(false));
-        let computing: Vec<_> = (0..3)
-            .map(|_| {
-                let stop = stop.clone();
-                rt.spawn(move || {
-                    while !stop.load(SeqCst) {
-                        let since = Instant::now();
-                        while since.elapsed() < Duration::from_millis(5) {
-                            std::hint::spin_loop();
-                        }
-                        yield_now();
-                    }
-                })
-            })
-            .collect();
+        let computing = Busy::start(
+            3,
+            |f| rt.spawn(f),
+            || {
+                let since = Instant::now();
+                while since.elapsed() < Duration::from_millis(5) {
+                    std::hint::spin_loop();
+                }
+                yield_now();
+            },
+        );
         // 61 picks are 300 ms.
         let waited = |_| {
             let since = Instant::now();
@@ -548,8 +543,7 @@ fn long_picks_do_not_starve_the_global_queue() {
         };
         let mut waits: Vec<_> = (0..21).map(waited).collect();
         waits.sort_unstable();
-        stop.store(true, SeqCst);
-        computing.into_iter().for_each(|h| h.join().unwrap());
+        computing.end();
         assert!(waits[10] < Duration::from_millis(150), "{waits:?}");
     });
 }

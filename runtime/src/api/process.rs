@@ -144,25 +144,17 @@ impl Command {
         // Some milliseconds, until the child has executed the program.
         let mut child = blocking(|| self.inner.spawn())?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let mut child = Child {
+        let mut owned = Owned::new(Child {
             inner: child,
             stdin: None,
             stdout: None,
             stderr: None,
-        };
-        let pipes = || {
-            child.stdin = pipes.0.map(|p| ChildStdin::new(p.into())).transpose()?;
-            child.stdout = pipes.1.map(|p| ChildStdout::new(p.into())).transpose()?;
-            child.stderr = pipes.2.map(|p| ChildStderr::new(p.into())).transpose()?;
-            Ok(())
-        };
-        match pipes() {
-            Ok(()) => Ok(child),
-            Err(e) => {
-                drop(Owned::new(child));
-                Err(e)
-            }
-        }
+        });
+        let child = owned.get();
+        child.stdin = pipes.0.map(|p| ChildStdin::new(p.into())).transpose()?;
+        child.stdout = pipes.1.map(|p| ChildStdout::new(p.into())).transpose()?;
+        child.stderr = pipes.2.map(|p| ChildStderr::new(p.into())).transpose()?;
+        Ok(owned.give())
     }
 
     /// Starts the process, and waits until it has ended. If the wait is cut short (by a `timeout`, say), the process
@@ -302,7 +294,12 @@ impl Owned {
     }
 
     fn get(&mut self) -> &mut Child {
-        self.0.as_mut().expect("only the drop takes it")
+        self.0.as_mut().expect("it is taken last")
+    }
+
+    /// It has another owner from here on.
+    fn give(mut self) -> Child {
+        self.0.take().expect("it is taken last")
     }
 }
 
@@ -322,17 +319,15 @@ mod orphans {
 
     static ORPHANS: Mutex<Vec<Child>> = Mutex::new(Vec::new());
 
-    pub(super) fn adopt(mut child: Child) {
-        // That of a child that was waited for is known, and asks nobody.
-        if matches!(child.try_wait(), Ok(None)) {
-            ORPHANS.lock().push(child);
-        }
+    pub(super) fn adopt(child: Child) {
+        ORPHANS.lock().push(child);
         reap();
     }
 
     pub(super) fn reap() {
         let mut orphans = ORPHANS.lock();
-        // An error means that somebody else has put it away.
+        // How one has ended that was waited for is known, and asks nobody. An error means that somebody else has put it
+        // away.
         orphans.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
     }
 }

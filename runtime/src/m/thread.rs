@@ -182,8 +182,7 @@ fn take() -> &'static ThreadParker {
 }
 
 /// The calling thread's parker. Not for goroutines (an M has one while it is taken for a plain thread, in
-/// `sched/pin.rs`): this thread-local is not read by
-/// goroutines.
+/// `sched/pin.rs`), which do not read this thread-local.
 pub(crate) fn thread_parker() -> &'static ThreadParker {
     // The destructor of another thread-local may wait on a channel after ours has run: the thread
     // then gets one more parker, for the rest of its life.

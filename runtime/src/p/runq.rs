@@ -172,12 +172,7 @@ impl RunQueue {
     /// Goroutines that thieves can take, those included that have run if `started_too`.
     #[inline]
     pub(crate) fn stealable(&self, started_too: bool) -> usize {
-        let started = if started_too {
-            self.started.stealable()
-        } else {
-            0
-        };
-        started + self.fresh.stealable()
+        self.stealable_started(started_too) + self.fresh.stealable()
     }
 
     /// Started goroutines, but for one in a slot.
@@ -186,10 +181,13 @@ impl RunQueue {
         self.started.len()
     }
 
-    /// Those of them that thieves can take: none only if there are none.
+    /// Those of them that thieves can take, if they may.
     #[inline]
-    pub(crate) fn stealable_started(&self) -> usize {
-        self.started.stealable()
+    pub(crate) fn stealable_started(&self, may: bool) -> usize {
+        match may {
+            true => self.started.stealable(),
+            false => 0,
+        }
     }
 
     /// How many started goroutines can be queued, about, so that thieves can take all of them.
@@ -218,11 +216,7 @@ impl RunQueue {
 
     /// How many goroutines [`RunQueue::move_into`] would move at most, as far as can be seen.
     pub(crate) fn most_moved(&self, started_too: bool) -> usize {
-        let started = if started_too {
-            self.started.stealable()
-        } else {
-            0
-        };
+        let started = self.stealable_started(started_too);
         let most = started.max(self.fresh.stealable());
         most.div_ceil(2).min(STEAL_MAX)
     }

@@ -90,7 +90,8 @@ impl Sched {
     }
 
     /// A pick that differs from most: others go first, or times are taken. Null: nothing is in the P's queues
-    /// or the global one's, or the P has been lost. (One word, as in `find_elsewhere`: an `Option`, which is two, costs each pick registers.)
+    /// or the global one's, or the P has been lost. (One word, as in `find_elsewhere`: an `Option`, which is two, costs
+    /// each pick registers.)
     #[cold]
     #[inline(never)]
     fn special_turn(&self, m: &M, p: &P, tick: u32) -> *const G {
@@ -257,10 +258,6 @@ impl Sched {
             state.idle_ps.len() == self.ps.len()
         };
         let was_spinning = self.stop_spinning(m);
-        if was_spinning {
-            // SAFETY: our own M, inside the runtime.
-            unsafe { trace::emit::about(m, Kind::SpinEnd) };
-        }
         // Not if it was the last P, without spinning (see `idle.rs`). If this M was spinning, a goroutine
         // that came to the global queue after the look above was left to it.
         if !last || was_spinning {
@@ -307,12 +304,8 @@ impl Sched {
     /// This M found work: if there is an idle P, another M looks in its place.
     #[cold]
     fn reset_spinning(&self, m: &M) {
-        if !self.stop_spinning(m) {
-            return; // the monitor was first, and has looked
-        }
-        // SAFETY: our own M, inside the runtime.
-        unsafe { trace::emit::about(m, Kind::SpinEnd) };
-        if self.idle.submitted() {
+        // If the monitor was first, it has looked.
+        if self.stop_spinning(m) && self.idle.submitted() {
             self.wake_spinning();
         }
     }

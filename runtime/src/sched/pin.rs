@@ -48,28 +48,37 @@ impl Sched {
         }
         m.p.store(ptr::null_mut(), Ordering::Relaxed);
         if self.stop_spinning(m) {
-            // SAFETY: our own M, inside the runtime.
-            unsafe { trace::emit::about(m, Kind::SpinEnd) };
             self.second_look();
         }
         Err(LostP)
     }
 
-    /// `m` does not look for work any more, if it did; whether it did. By `m` itself, or by the monitor, whoever comes first.
+    /// `m`, the caller's own, does not look for work any more, if it did; whether it did.
     pub(super) fn stop_spinning(&self, m: &M) -> bool {
+        let was_spinning = self.take_from_spinners(m);
+        if was_spinning {
+            // SAFETY: our own M, inside the runtime.
+            unsafe { trace::emit::about(m, Kind::SpinEnd) };
+        }
+        was_spinning
+    }
+
+    /// By the monitor, which has seen at two looks that `m` runs code of others: nobody shall rely on its looking for
+    /// work.
+    pub(super) fn do_not_wait_for(&self, m: &M) {
+        if m.collecting.load(Ordering::Relaxed) && self.take_from_spinners(m) {
+            self.second_look();
+        }
+    }
+
+    /// Whether `m` was one of them. By `m` itself or by the monitor, whoever comes first.
+    fn take_from_spinners(&self, m: &M) -> bool {
         // Relaxed: it is the count that others go by.
         let was_spinning = m.spinning.swap(false, Ordering::Relaxed);
         if was_spinning {
             self.idle.end_spinning();
         }
         was_spinning
-    }
-
-    /// By the monitor, which has seen at two looks that `m` runs code of others: nobody shall rely on its looking for work.
-    pub(super) fn do_not_wait_for(&self, m: &M) {
-        if m.collecting.load(Ordering::Relaxed) && self.stop_spinning(m) {
-            self.second_look();
-        }
     }
 
     /// As every spinner when it stops: see `idle.rs`.

@@ -13,8 +13,9 @@
 //!
 //! *For how long the other has stood still tells for how long it will.* So nothing is moved to where it would have to
 //! wait for much longer than that, or than the better part of the kernel's slice: of goroutines that run for 100 µs
-//! each the oldest would come to be the last, again and again; and so it was with a thousand connections. And none that has just been queued is taken from a P that is only about to run it: there must have been
-//! something to pick at the look before, too. A P that picks between two looks is left alone.
+//! each the oldest would come to be the last, again and again; and so it was with a thousand connections. And none that
+//! has just been queued is taken from a P that is only about to run it: there must have been something to pick at the
+//! look before, too. A P that picks between two looks is left alone.
 
 use super::Sched;
 use super::find::has_stolen;

@@ -341,7 +341,7 @@ impl Sched {
         g.status.readied();
         p.runq.push_started(Runnable(g));
         // What this P runs next anyway is no reason to wake another M.
-        if p.runq.stealable_started() > 1 {
+        if p.runq.stealable_started(true) > 1 {
             self.soon_in_deque(p);
         }
     }
