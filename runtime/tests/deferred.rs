@@ -1,5 +1,6 @@
 //! What others defer by crossbeam-epoch, destructors of a lock-free map's values for example, may run on any thread that
-//! pins itself: on one of the scheduler's that is about to steal, too.
+//! pins itself: on one of the scheduler's that is about to steal, too. All runtimes of a process share what is deferred, so
+//! these tests take turns: a destructor of one must not spawn on a runtime of another, which may be at its end.
 
 mod support;
 
@@ -10,7 +11,7 @@ use runtime::{Builder, MIN_STACK_SIZE, Runtime, go, yield_now};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
-use support::{child, eventually, is_child, running, scale, within_minute};
+use support::{alone, child, eventually, is_child, running, scale, within_minute};
 
 /// What the destructors of one runtime's values use.
 struct Shared {
@@ -58,6 +59,7 @@ impl Drop for Value {
 
 #[test]
 fn destructors_that_others_have_deferred_run_as_on_a_plain_thread() {
+    let _alone = alone();
     // Whose turn it is to collect is not in our hands.
     let any = (0..10).any(|_| {
         let on = |procs| within_minute(move || deferred_on(&runtime::start(procs)));
@@ -135,6 +137,7 @@ fn deferred_on(rt: &Runtime) -> usize {
 /// As for a goroutine that blocks its thread: its P goes to another M, and others steal in its place.
 #[test]
 fn a_destructor_that_takes_long_keeps_neither_its_p_nor_others_from_stealing() {
+    let _alone = alone();
     for procs in [2, 4] {
         within_minute(move || {
             let rt = runtime::start(procs);
