@@ -6,7 +6,10 @@ use common::TempTree;
 use common::served::{Served, curl, is_installed, rest};
 use examples::httpd::Options;
 use std::io::{Read, Write};
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,8 +28,8 @@ fn files() -> (TempTree, Served) {
     let large: Vec<u8> = (0..1_000_000u32).map(|i| (i % 251) as u8).collect();
     tree.file("root/large.bin", large);
     tree.file("secret.txt", "secret");
-    std::os::unix::fs::symlink(tree.join("secret.txt"), tree.join("root/out.txt")).unwrap();
-    std::os::unix::fs::symlink("letters.txt", tree.join("root/in.txt")).unwrap();
+    symlink(tree.join("secret.txt"), tree.join("root/out.txt")).unwrap();
+    symlink("letters.txt", tree.join("root/in.txt")).unwrap();
     let root = Some(tree.join("root"));
     let served = Served::http(Options {
         root,
@@ -303,6 +306,60 @@ fn nothing_beside_the_root_is_served() {
         let text = served.exchange(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
         assert!(text.starts_with("HTTP/1.1 404 "), "{path}: {text}");
     }
+    served.stop();
+}
+
+#[test]
+fn what_is_no_file_is_not_opened() {
+    let (tree, served) = files();
+    let made = Command::new("mkfifo")
+        .arg(tree.join("root/pipe"))
+        .status()
+        .expect("mkfifo is installed");
+    assert!(made.success());
+    let _socket = UnixListener::bind(tree.join("root/socket")).unwrap();
+    for path in ["/pipe", "/socket", "/pipe/"] {
+        let text = served.exchange(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        assert!(text.starts_with("HTTP/1.1 404 "), "{path}: {text}");
+    }
+    served.stop();
+}
+
+#[test]
+fn a_file_that_becomes_a_link_leads_nowhere_else() {
+    let (tree, served) = files();
+    let (new, name) = (tree.join("root/new"), tree.join("root/swapped.txt"));
+    let be_file = || {
+        std::fs::hard_link(tree.join("root/letters.txt"), &new).unwrap();
+        std::fs::rename(&new, &name).unwrap();
+    };
+    let be_link = || {
+        symlink("../secret.txt", &new).unwrap();
+        std::fs::rename(&new, &name).unwrap();
+    };
+    be_file();
+    let over = AtomicBool::new(false);
+    let (mut inside, mut outside, mut secret) = (0, 0, 0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Relaxed) {
+                be_link();
+                be_file();
+            }
+        });
+        let requests = "GET /swapped.txt HTTP/1.1\r\nHost: x\r\n\r\n".repeat(500);
+        for _ in 0..20 {
+            let text = served.exchange(&requests);
+            let count = |what| text.matches(what).count();
+            inside += count("\r\n\r\nabcdefghij");
+            outside += count("HTTP/1.1 404 ");
+            secret += count("secret");
+        }
+        over.store(true, Relaxed);
+    });
+    assert_eq!(secret, 0);
+    assert_eq!(inside + outside, 20 * 500);
+    assert!(inside > 0 && outside > 0, "{inside} {outside}");
     served.stop();
 }
 

@@ -3,9 +3,11 @@
 //! Plain `std::fs`: a goroutine that waits for the disk keeps its thread, and the scheduler hands
 //! its P to the others.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::ops::Range;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -50,44 +52,65 @@ pub fn find(root: &Path, path: &[u8]) -> io::Result<Found> {
 
 fn is_nothing(e: &io::Error) -> bool {
     use io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, NotFound, PermissionDenied};
-    const ELOOP: i32 = 40;
     matches!(
         e.kind(),
         NotFound | NotADirectory | PermissionDenied | InvalidInput | InvalidFilename
-    ) || e.raw_os_error() == Some(ELOOP)
+    ) || e.raw_os_error() == Some(libc::ELOOP)
 }
 
 fn open(root: &Path, relative: &Path, as_directory: bool) -> io::Result<Found> {
-    // Links are followed, but not out of the root.
-    let mut real = fs::canonicalize(root.join(relative))?;
-    if !real.starts_with(root) {
-        return Ok(Found::Nothing);
-    }
-    let mut meta = fs::metadata(&real)?;
-    if meta.is_dir() {
+    let mut place = Place::find(&root.join(relative))?;
+    if place.is_within(root) && place.meta.is_dir() {
         if !as_directory {
             return Ok(Found::Directory);
         }
-        real = fs::canonicalize(real.join("index.html"))?;
-        if !real.starts_with(root) {
-            return Ok(Found::Nothing);
-        }
-        meta = fs::metadata(&real)?;
+        place = Place::find(&place.real.join("index.html"))?;
     } else if as_directory {
         return Ok(Found::Nothing);
     }
-    // Opening a pipe would wait for its writer.
-    if !meta.is_file() {
+    // Links are followed, but not out of the root. To open a pipe would be to wait for its writer.
+    if !place.is_within(root) || !place.meta.is_file() {
         return Ok(Found::Nothing);
     }
-    let file = File::open(&real)?;
+    let file = place.open()?;
     let meta = file.metadata()?;
     Ok(Found::File(Entry {
         len: meta.len(),
         modified: meta.modified().ok().and_then(to_the_second),
-        content_type: content_type(&real),
+        content_type: content_type(&place.real),
         file,
     }))
+}
+
+/// Something in the file system that is held, but not opened: what is judged is what is opened then, whatever becomes of
+/// the links on the way.
+struct Place {
+    held: File,
+    real: PathBuf,
+    meta: Metadata,
+}
+
+impl Place {
+    fn find(path: &Path) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        let held = options.read(true).custom_flags(libc::O_PATH).open(path)?;
+        let real = fs::read_link(Self::link(&held))?;
+        let meta = held.metadata()?;
+        Ok(Self { held, real, meta })
+    }
+
+    fn is_within(&self, root: &Path) -> bool {
+        self.real.starts_with(root)
+    }
+
+    fn open(&self) -> io::Result<File> {
+        File::open(Self::link(&self.held))
+    }
+
+    /// Leads to what is held itself, not by its path.
+    fn link(held: &File) -> String {
+        format!("/proc/self/fd/{}", held.as_raw_fd())
+    }
 }
 
 fn to_the_second(time: SystemTime) -> Option<SystemTime> {
