@@ -3,7 +3,7 @@
 mod common;
 
 use common::served::{PATIENCE, Served, rest};
-use common::{TempTree, run};
+use common::{TempTree, nobody, run};
 use examples::echo::Echo;
 use examples::proxy::{Proxied, Upstream};
 use examples::serve::{Guest, serve};
@@ -148,9 +148,7 @@ fn the_end_of_what_an_upstream_says_is_not_the_end_of_what_it_hears() {
 #[test]
 fn errors_of_one_end_nothing_else() {
     // The upstream is gone: each client is closed, and the next may try.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
-    drop(listener);
+    let (_held, addr) = nobody();
     let near = proxy(addr, PATIENCE);
     assert_eq!(near.exchange("hello"), "");
     assert_eq!(near.exchange("hello"), "");

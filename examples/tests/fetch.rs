@@ -3,7 +3,7 @@
 mod common;
 
 use common::served::{PATIENCE, Served};
-use common::{Output, TempTree, run, run_command};
+use common::{Output, TempTree, nobody, run, run_command};
 use examples::httpd::Options;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,12 +14,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const FETCH: &str = env!("CARGO_BIN_EXE_fetch");
-
-/// An address that nobody listens at. (Somebody may, later, but hardly.)
-fn nobody() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
-}
 
 /// A server whose n-th connection, from 0, is for `handle`. It ends with the test.
 fn server(handle: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> SocketAddr {
@@ -66,7 +60,8 @@ fn one_bad_url_stops_no_other() {
     let good = served.url("/plaintext");
     let missing = served.url("/missing");
     let late = served.url("/sleep?ms=20000");
-    let refusing = format!("http://{}/", nobody());
+    let (_held, nobody) = nobody();
+    let refusing = format!("http://{nobody}/");
     let broken = format!(
         "http://{}/",
         server(|_, stream| answer(stream, "HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"))

@@ -5,8 +5,10 @@ mod support;
 #[path = "support/waits.rs"]
 mod waits;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
-use support::{alone, everywhere, fds, with_procs, within_minute};
+use support::{alone, eventually, everywhere, fds, with_procs, within_minute};
 
 fn cases() -> Vec<waits::Case> {
     let mut cases = waits::all();
@@ -100,13 +102,18 @@ fn destructors_do_not_wait_for_the_network_in_a_shutdown() {
             let rt = runtime::start(n);
             let (tx, rx) = std::sync::mpsc::channel();
             let cases = cases();
+            let begun = Arc::new(AtomicUsize::new(0));
             for case in &cases {
                 let dies = Dies(case.clone(), tx.clone());
+                let begun = begun.clone();
                 rt.spawn(move || {
                     let _dies = dies;
+                    begun.fetch_add(1, SeqCst);
                     runtime::time::sleep(Duration::from_secs(3600));
                 });
             }
+            // One that never started is dropped, and does not unwind.
+            assert!(eventually(|| begun.load(SeqCst) == cases.len()));
             std::thread::sleep(Duration::from_millis(10));
             drop((rt, tx));
             assert_eq!(rx.iter().count(), cases.len());

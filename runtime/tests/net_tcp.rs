@@ -3,7 +3,9 @@
 mod support;
 
 use runtime::net::{Shutdown, TcpListener, TcpStream};
+use socket2::{Domain, Socket, Type};
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -355,12 +357,19 @@ fn a_slow_reader_stops_the_writer() {
     });
 }
 
+/// An address at which nobody listens, as long as its socket lives. (A port that was just given up may soon be another's.)
+fn nobody() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&any.into()).unwrap();
+    let addr = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, addr)
+}
+
 #[test]
 fn of_several_addresses_the_first_that_accepts_is_taken() {
     everywhere(|| {
-        let gone = TcpListener::bind("127.0.0.1:0").unwrap();
-        let none = gone.local_addr().unwrap();
-        drop(gone);
+        let (_held, none) = nobody();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
         let stream = TcpStream::connect(&[none, at][..]).unwrap();

@@ -4,7 +4,10 @@ mod support;
 
 use runtime::io::Registered;
 use runtime::sync::Semaphore;
+use std::fs::File;
 use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Write, pipe};
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::{alone, everywhere, within_minute};
@@ -166,16 +169,53 @@ fn a_wait_by_another_runtimes_poller_survives_its_end() {
 }
 
 /// Copies of a descriptor share one flag.
+fn blocks(fd: &impl AsRawFd) -> bool {
+    // SAFETY: asks for flags.
+    let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
+    flags & libc::O_NONBLOCK == 0
+}
+
+/// Copies of eventfds and the like cannot be told from others.
+#[test]
+fn a_copy_that_is_no_file_leaves_the_other_one_non_blocking() {
+    everywhere(|| {
+        // SAFETY: a new descriptor, which is nobody's.
+        let event = unsafe { File::from_raw_fd(libc::eventfd(0, 0)) };
+        let first = Registered::new(event.try_clone().unwrap()).unwrap();
+        let second = Registered::new(event).unwrap();
+        drop(first);
+        let end = Instant::now() + Duration::from_millis(10);
+        let e = second.read_deadline(end, |mut event| event.read(&mut [0; 8]));
+        assert_eq!(e.unwrap_err().kind(), ErrorKind::TimedOut);
+        drop(second);
+        // SAFETY: as above.
+        let alone = unsafe { File::from_raw_fd(libc::eventfd(0, 0)) };
+        assert!(blocks(&Registered::new(alone).unwrap().into_inner()));
+    });
+}
+
+/// One file, opened twice, has two flags.
+#[test]
+fn what_was_opened_twice_comes_back_as_it_was() {
+    everywhere(|| {
+        let open = |flags| {
+            let mut options = File::options();
+            let options = options.read(true).write(true).custom_flags(flags);
+            options.open("/dev/ptmx").unwrap()
+        };
+        let (a, b) = (open(0), open(libc::O_NONBLOCK));
+        let copy = b.try_clone().unwrap();
+        let [a, b, copy] = [a, b, copy].map(|f| Registered::new(f).unwrap());
+        assert!(blocks(&a.into_inner()));
+        assert!(!blocks(&b.into_inner()));
+        assert!(!blocks(&copy.into_inner()));
+    });
+}
+
 #[test]
 fn a_copy_that_is_dropped_leaves_the_other_one_non_blocking() {
     everywhere(|| {
         let (rx, _tx) = pipe().unwrap();
-        let blocks = |fd: &PipeReader| {
-            let fd = std::os::fd::AsRawFd::as_raw_fd(fd);
-            // SAFETY: asks for flags.
-            let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
-            flags & libc::O_NONBLOCK == 0
-        };
         let (watch, copy) = (rx.try_clone().unwrap(), rx.try_clone().unwrap());
         let (first, second) = (Registered::new(copy).unwrap(), Registered::new(rx).unwrap());
         drop(first);

@@ -5,16 +5,27 @@
 
 pub mod served;
 
+use socket2::{Domain, Socket, Type};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// An address at which nobody listens, as long as its socket lives. (A port that was just given up may soon be another's.)
+pub fn nobody() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&any.into()).expect("a free port");
+    let addr = socket.local_addr().expect("bound").as_socket();
+    (socket, addr.expect("of the Internet"))
+}
 
 /// No program may take longer than this, on a slow and busy machine.
 const TIME_LIMIT: Duration = Duration::from_secs(60);

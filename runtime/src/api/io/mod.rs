@@ -3,10 +3,11 @@
 //! [`Registered`] makes a descriptor's operations park a goroutine, or block a plain thread, until they
 //! can be done. [`crate::net`] is built in the same way.
 
+mod nonblocking;
 pub(crate) mod pollable;
 mod registered;
 mod stdin;
 
+pub(crate) use nonblocking::set_nonblocking;
 pub use registered::Registered;
-pub(crate) use registered::set_nonblocking;
 pub use stdin::{Lines, Stdin, StdinLock, stdin};

@@ -1,9 +1,7 @@
 //! Any descriptor that can be polled.
 
+use super::nonblocking::NonBlocking;
 use super::pollable::{Done, Limit, Pollable, Side, is_ready};
-use crate::atomics::Mutex;
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Instant;
@@ -42,31 +40,7 @@ pub struct Registered<T: AsFd> {
     /// `None` only in `into_inner`.
     io: Option<T>,
     pollable: Pollable,
-    /// What of the descriptor may have copies that are registered, too.
-    file: Option<File>,
-    /// It was non-blocking before.
-    was_nonblocking: bool,
-}
-
-/// Which file a descriptor is of, by its device and number, and for what it was opened. Copies of a descriptor agree in
-/// this, the two ends of a pipe do not. (What was opened twice alike does, and is taken for copies.)
-type File = (u64, u64, i32);
-
-/// How often each file is registered, and whether a descriptor of it was blocking at first. The flag is one for all
-/// copies of a descriptor: it comes back when the last one is dropped.
-static FILES: Mutex<BTreeMap<File, (usize, bool)>> = Mutex::new(BTreeMap::new());
-
-/// `None` for what is no file: all eventfds, pidfds and the like have the same number.
-fn file_of(fd: BorrowedFd<'_>) -> Option<File> {
-    let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: writes one stat, or fails.
-    let found = unsafe { libc::fstat(fd.as_raw_fd(), stat.as_mut_ptr()) } == 0;
-    // SAFETY: written, if it was found.
-    let stat = found.then(|| unsafe { stat.assume_init() })?;
-    // SAFETY: asks for flags.
-    let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
-    let file = (stat.st_dev, stat.st_ino, flags & libc::O_ACCMODE);
-    (stat.st_mode & libc::S_IFMT != 0).then_some(file)
+    flag: NonBlocking,
 }
 
 impl<T: AsFd> Registered<T> {
@@ -75,20 +49,11 @@ impl<T: AsFd> Registered<T> {
     /// # Errors
     /// If it cannot be made non-blocking.
     pub fn new(io: T) -> io::Result<Registered<T>> {
-        let mut files = FILES.lock();
-        let was_nonblocking = set_nonblocking(io.as_fd(), true)?;
-        let file = file_of(io.as_fd());
-        if let Some(file) = file {
-            let (count, blocked) = files.entry(file).or_default();
-            *count += 1;
-            *blocked |= !was_nonblocking;
-        }
-        drop(files);
+        let flag = NonBlocking::set(io.as_fd())?;
         Ok(Registered {
             io: Some(io),
             pollable: Pollable::new(),
-            file,
-            was_nonblocking,
+            flag,
         })
     }
 
@@ -102,29 +67,19 @@ impl<T: AsFd> Registered<T> {
         self.io.as_mut().expect("only `into_inner` takes it")
     }
 
-    /// Gives the descriptor back, blocking as it was before. (It stays non-blocking as long as another one of the same
-    /// file is registered, which may be a copy, that shares the flag.)
+    /// Gives the descriptor back, blocking as it was before. (It stays non-blocking as long as a copy of it, which shares the
+    /// flag, is registered. Of eventfds, pidfds and others that are no files copies are not known: of them, those that are
+    /// registered must not be used any more.)
     pub fn into_inner(mut self) -> T {
-        self.release();
+        self.release(false);
         self.io.take().expect("taken once")
     }
 
-    /// The descriptor goes, to its end or to somebody else: as it was before.
-    fn release(&self) {
+    /// The descriptor goes, to its end (`closing`) or to somebody else.
+    fn release(&self, closing: bool) {
         if let Some(io) = &self.io {
             self.pollable.deregister(io.as_fd());
-            let mut files = FILES.lock();
-            let was_blocking = match self.file.map(|file| files.entry(file)) {
-                Some(Entry::Occupied(mut file)) => {
-                    file.get_mut().0 -= 1;
-                    file.get().0 == 0 && file.remove().1
-                }
-                _ => !self.was_nonblocking,
-            };
-            if was_blocking {
-                // It was set, so it can be set.
-                let _ = set_nonblocking(io.as_fd(), false);
-            }
+            self.flag.restore(io.as_fd(), closing);
         }
     }
 
@@ -212,29 +167,9 @@ fn ready(io: &impl AsFd, side: Side) -> io::Result<()> {
     }
 }
 
-/// Changes the flag; what it was before.
-pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> io::Result<bool> {
-    let fd = fd.as_raw_fd();
-    // SAFETY: asks for flags.
-    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
-    if flags < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let was = flags & libc::O_NONBLOCK != 0;
-    let wanted = match on {
-        true => flags | libc::O_NONBLOCK,
-        false => flags & !libc::O_NONBLOCK,
-    };
-    // SAFETY: sets flags.
-    if wanted != flags && unsafe { libc::fcntl(fd, libc::F_SETFL, wanted) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(was)
-}
-
 impl<T: AsFd> Drop for Registered<T> {
     fn drop(&mut self) {
-        self.release();
+        self.release(true);
     }
 }
 
