@@ -381,6 +381,35 @@ fn goroutines_that_use_whole_slices_do_not_starve_the_global_queue() {
 }
 
 #[test]
+fn fresh_ones_that_take_long_do_not_starve_the_global_queue() {
+    /// Computes for a while, and leaves the rest to a child.
+    fn chain(stop: Arc<AtomicBool>) {
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_millis(5) {
+            std::hint::spin_loop();
+        }
+        if !stop.load(SeqCst) {
+            drop(go!(move || chain(stop)));
+        }
+    }
+    within_minute(|| {
+        let rt = runtime::start(1);
+        let stop = Arc::new(AtomicBool::new(false));
+        let s = stop.clone();
+        rt.spawn(move || chain(s)).join().unwrap();
+        // In turns of 61 picks it would be 0.3 s for each.
+        let start = Instant::now();
+        (0..20).for_each(|_| rt.spawn(|| ()).join().unwrap());
+        let waited = start.elapsed();
+        stop.store(true, SeqCst);
+        assert!(
+            waited < Duration::from_secs(3),
+            "20 in turn waited for {waited:?}"
+        );
+    });
+}
+
+#[test]
 fn goroutines_that_use_whole_slices_do_not_starve_fresh_ones() {
     within_minute(|| {
         let rt = runtime::start(1);

@@ -274,7 +274,7 @@ impl Child {
                         .unwrap_or_else(|e| Err(io::Error::other(e.to_string()))),
                 )
             }),
-            (Some(out), Some(err)) => read_both(out, err),
+            (Some(out), Some(err)) => read_both(out, err)?,
             (out, err) => (read(out), read(err)),
         };
         Ok(Output {
@@ -332,8 +332,11 @@ mod orphans {
     }
 }
 
-/// Reads both, by a plain thread, which another helps.
-fn read_both(out: ChildStdout, err: ChildStderr) -> (io::Result<Vec<u8>>, io::Result<Vec<u8>>) {
+/// What was read, or why not.
+type Bytes = io::Result<Vec<u8>>;
+
+/// Reads both, by a plain thread, which another helps. An error if that one cannot be had.
+fn read_both(out: ChildStdout, err: ChildStderr) -> io::Result<(Bytes, Bytes)> {
     /// Ends the helper, however the reading ends.
     struct Cut<'a>(&'a AtomicBool);
     impl Drop for Cut<'_> {
@@ -344,7 +347,8 @@ fn read_both(out: ChildStdout, err: ChildStderr) -> (io::Result<Vec<u8>>, io::Re
     }
     let cut = AtomicBool::new(false);
     std::thread::scope(|s| {
-        let err = s.spawn(|| read_unless(err, &cut));
+        let helper = std::thread::Builder::new().name("weft-output".into());
+        let err = helper.spawn_scoped(s, || read_unless(err, &cut))?;
         let _cut = Cut(&cut);
         let out = read(Some(out));
         // Not by a join, which a timeout would not end.
@@ -354,7 +358,7 @@ fn read_both(out: ChildStdout, err: ChildStderr) -> (io::Result<Vec<u8>>, io::Re
             pause = (pause * 2).min(SLICE);
         }
         let panicked = |_| Err(io::Error::other("the reader of standard error panicked"));
-        (out, err.join().unwrap_or_else(panicked))
+        Ok((out, err.join().unwrap_or_else(panicked)))
     })
 }
 

@@ -60,6 +60,16 @@ pub(crate) struct RunQueue {
     chain: Cell<u32>,
     /// A pick has found nothing that was started.
     dry: Cell<bool>,
+    /// None has since a share of the global queue came.
+    shared: Cell<bool>,
+}
+
+/// How many of the global queue's goroutines may come before those that are here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Share {
+    None,
+    One,
+    All,
 }
 
 /// Where a goroutine went.
@@ -81,6 +91,7 @@ impl RunQueue {
             fresh: Deque::lifo(),
             chain: Cell::new(0),
             dry: Cell::new(true),
+            shared: Cell::new(false),
         }
     }
 
@@ -140,6 +151,7 @@ impl RunQueue {
             return Some(g);
         }
         self.dry.set(true);
+        self.shared.set(false);
         let next = self.fresh_next.load(Ordering::Relaxed);
         if !next.is_null() {
             self.fresh_next.store(ptr::null_mut(), Ordering::Relaxed);
@@ -152,6 +164,17 @@ impl RunQueue {
     pub(crate) fn keeps_fresh_waiting(&self) -> bool {
         let dry = self.dry.replace(false);
         self.has_fresh() && !dry
+    }
+
+    /// Goroutines of the global queue are about to come to the end of the started ones: how many may.
+    pub(crate) fn begin_share(&self) -> Share {
+        if !self.has_fresh() {
+            return Share::All;
+        }
+        match self.shared.replace(true) {
+            true => Share::None,
+            false => Share::One,
+        }
     }
 
     /// Whether there are any that have not run yet.
@@ -209,7 +232,7 @@ impl RunQueue {
     /// ones to its end; if there are none, and no fresh ones in `into`, which they would go before, fresh ones.
     /// Whether there were any.
     pub(crate) fn move_into(&self, into: &RunQueue, started_too: bool, pinned: &Pinned) -> bool {
-        let fresh_too = !into.has_fresh();
+        let fresh_too = !into.has_fresh() && (!started_too || self.started.stealable() == 0);
         started_too && self.started.move_to(&into.started, STEAL_MAX, pinned)
             || fresh_too && self.fresh.move_to(&into.fresh, STEAL_MAX, pinned)
     }
@@ -277,6 +300,22 @@ mod tests {
         q.push_started(g(12));
         assert_eq!(q.oldest_fresh(&Pinned::new()).unwrap().0.addr() / 64, 4);
         assert_eq!(order(&q), [12]);
+    }
+
+    #[test]
+    fn beside_fresh_ones_a_share_is_one_for_each_that_runs() {
+        let q = RunQueue::new();
+        assert_eq!(q.begin_share(), Share::All);
+        for n in 1..=3 {
+            let _ = q.push_fresh(g(n));
+        }
+        assert_eq!(q.begin_share(), Share::One);
+        q.push_started(g(11));
+        assert_eq!(q.begin_share(), Share::None);
+        assert_eq!(q.pop().unwrap().0.addr() / 64, 11);
+        assert_eq!(q.begin_share(), Share::None);
+        assert_eq!(q.pop().unwrap().0.addr() / 64, 3);
+        assert_eq!(q.begin_share(), Share::One);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{Phase, SLICE, Sched, State};
 use crate::atomics::Ordering;
 use crate::g::G;
 use crate::m::M;
-use crate::p::runq::Runnable;
+use crate::p::runq::{Runnable, Share};
 use crate::p::{P, Turn, counters};
 use crate::timer::{self, NEVER, Nanos};
 use crate::trace;
@@ -126,15 +126,17 @@ impl Sched {
     }
 
     /// A share of the global queue to the end of p's own: a turn in 61 picks is not enough if each takes
-    /// milliseconds. Not beside fresh ones, which run when started ones run dry, and so never would.
+    /// milliseconds. Beside fresh ones, which run when started ones run dry, only one, and the next when one of those
+    /// has had its turn.
     #[cold]
     #[inline(never)]
     fn take_share(&self, p: &P) {
         p.hurry.store(false, Ordering::Relaxed);
-        if p.runq.has_fresh() {
-            return;
-        }
-        let share = self.global_len.load(Ordering::Relaxed) / self.ps.len() + 1;
+        let share = match p.runq.begin_share() {
+            Share::None => return,
+            Share::One => 1,
+            Share::All => self.global_len.load(Ordering::Relaxed) / self.ps.len() + 1,
+        };
         (0..share.min(GLOBAL_BATCH))
             .map_while(|_| self.global_one())
             .for_each(|g| p.runq.push_started(g));
@@ -200,10 +202,7 @@ impl Sched {
             let busy = procs.saturating_sub(self.idle.npidle());
             if spinning || busy > 1 && 2 * self.idle.nmspinning() < busy {
                 if !spinning {
-                    m.spinning.store(true, Ordering::Relaxed);
-                    self.idle.begin_spinning();
-                    // SAFETY: our own M, inside the runtime.
-                    unsafe { trace::emit::about(m, Kind::SpinBegin) };
+                    self.start_spinning(m);
                 }
                 for _ in 0..PASSES {
                     if let Some(g) = self.steal(m, p)?.or_else(|| self.global_batch(p)) {
@@ -266,10 +265,7 @@ impl Sched {
                 && let Some(p) = self.take_idle()
             {
                 if was_spinning {
-                    m.spinning.store(true, Ordering::Relaxed);
-                    self.idle.begin_spinning();
-                    // SAFETY: our own M, inside the runtime.
-                    unsafe { trace::emit::about(m, Kind::SpinBegin) };
+                    self.start_spinning(m);
                 }
                 self.attach(m, p);
             }

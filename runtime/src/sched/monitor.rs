@@ -121,7 +121,7 @@ impl Sched {
                 self.stacks.scavenge(SCAVENGE_BATCH);
             }
             let npidle = self.idle.npidle() as usize;
-            if npidle == self.ps.len() && !self.any_work_anywhere() {
+            if npidle == self.ps.len() && !self.any_work_anywhere() && !self.is_late(timer::now()) {
                 // A P may have been busy between two looks.
                 let now_picked = self.picks();
                 if now_picked != picked {
@@ -181,7 +181,7 @@ impl Sched {
         while idle() && self.stacks.scavenge(SCAVENGE_BATCH) > 0 {}
         {
             let mut state = self.lock.lock();
-            let unwatched = self.network_unwatched(&state);
+            let unwatched = self.network_unwatched(&state) || self.timers_unwatched();
             if state.idle_ps.len() < self.ps.len() || self.is_exiting() || unwatched {
                 return false;
             }
@@ -193,6 +193,11 @@ impl Sched {
         // Unless somebody has just become busy, and wakes it.
         let mut state = self.lock.lock();
         std::mem::replace(&mut state.monitor_waits, false)
+    }
+
+    /// Whether there are timers that no idle M has looked after: none of them could be had.
+    fn is_late(&self, now: Nanos) -> bool {
+        self.next_timer() < now.saturating_sub(LATE)
     }
 
     /// How often a P has picked a goroutine.
@@ -328,6 +333,8 @@ impl Sched {
         }
         p.m.store(ptr::null_mut(), Ordering::Relaxed);
         counters::add(&self.taken, 1);
+        // It may have come there since it was looked at, and without its P it is not looked at any more.
+        self.do_not_wait_for(m);
         self.hand_off(p);
         true
     }

@@ -30,7 +30,9 @@ pub(super) struct LostP;
 impl Sched {
     /// Pins the thread of `m`, the caller's own, in its loop, with a P.
     pub(super) fn pin(&self, m: &M) -> Result<Pinned, LostP> {
-        // Relaxed: for a search for leaks, which stops this thread first.
+        let was_spinning = m.spinning.load(Ordering::Relaxed);
+        // Relaxed: for a search for leaks, which stops this thread first, and for the monitor, which looks again when it
+        // has taken the P: then this was before, by the handshake.
         m.collecting.store(true, Ordering::Relaxed);
         m.handshake.leave();
         set_current(ptr::null());
@@ -43,6 +45,10 @@ impl Sched {
         set_current(m);
         let entered = m.handshake.enter() || m.handshake.resolve() != Entry::Lost;
         m.collecting.store(false, Ordering::Relaxed);
+        if was_spinning && !m.spinning.load(Ordering::Relaxed) {
+            // SAFETY: our own M, inside the runtime.
+            unsafe { trace::emit::about(m, Kind::SpinEnd) }; // by the monitor, which cannot say so here
+        }
         if entered {
             return Ok(pinned);
         }
@@ -51,6 +57,15 @@ impl Sched {
             self.second_look();
         }
         Err(LostP)
+    }
+
+    /// `m`, the caller's own, begins to look for work.
+    pub(super) fn start_spinning(&self, m: &M) {
+        // Counted first: the monitor, which may have seen it among the code of others a moment ago, takes back what it sees.
+        self.idle.begin_spinning();
+        m.spinning.store(true, Ordering::Relaxed);
+        // SAFETY: our own M, inside the runtime.
+        unsafe { trace::emit::about(m, Kind::SpinBegin) };
     }
 
     /// `m`, the caller's own, does not look for work any more, if it did; whether it did.
@@ -63,8 +78,8 @@ impl Sched {
         was_spinning
     }
 
-    /// By the monitor, which has seen at two looks that `m` runs code of others: nobody shall rely on its looking for
-    /// work.
+    /// By the monitor, which has seen at two looks that `m` does not come on, or has taken its P: if it runs code of others,
+    /// nobody shall rely on its looking for work.
     pub(super) fn do_not_wait_for(&self, m: &M) {
         if m.collecting.load(Ordering::Relaxed) && self.take_from_spinners(m) {
             self.second_look();

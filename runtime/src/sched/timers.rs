@@ -203,7 +203,7 @@ impl Sched {
     }
 
     /// When the first timer of all Ps is due.
-    fn next_timer(&self) -> Nanos {
+    pub(super) fn next_timer(&self) -> Nanos {
         self.ps
             .iter()
             .map(|p| p.timers.next())
