@@ -125,18 +125,34 @@ impl Epoll {
 
     /// Waits for events, at most for `timeout`; how many there are. Signals end a wait early.
     pub(crate) fn wait(&self, events: &mut [RawEvent], timeout: Option<Duration>) -> usize {
-        let (fd, max) = (self.fd.as_raw_fd(), events.len() as i32);
         let n = match timeout {
-            // SAFETY: writes at most `max` events.
-            Some(Duration::ZERO) => unsafe { libc::epoll_wait(fd, events.as_mut_ptr(), max, 0) },
-            // SAFETY: as above.
-            None => unsafe { libc::epoll_wait(fd, events.as_mut_ptr(), max, -1) },
+            Some(Duration::ZERO) => self.wait_millis(events, 0),
+            None => self.wait_millis(events, -1),
             Some(timeout) => self.wait_timeout(events, timeout),
         };
         usize::try_from(n).unwrap_or_else(|_| {
             debug_assert_eq!(io::Error::last_os_error().raw_os_error(), Some(libc::EINTR));
             0
         })
+    }
+
+    /// By a bare call: see `api/net/sys.rs`.
+    fn wait_millis(&self, events: &mut [RawEvent], millis: i32) -> i32 {
+        let (fd, max) = (self.fd.as_raw_fd(), events.len() as i32);
+        let no_mask = ptr::null::<libc::sigset_t>();
+        // SAFETY: writes at most `max` events.
+        unsafe {
+            let buffer = events.as_mut_ptr();
+            libc::syscall(
+                libc::SYS_epoll_pwait,
+                fd,
+                buffer,
+                max,
+                millis,
+                no_mask,
+                0usize,
+            ) as i32
+        }
     }
 
     fn wait_timeout(&self, events: &mut [RawEvent], timeout: Duration) -> i32 {
@@ -161,11 +177,9 @@ impl Epoll {
             events: libc::POLLIN,
             revents: 0,
         };
-        // SAFETY: one pollfd, and then as above.
-        unsafe {
-            libc::ppoll(&mut poll, 1, &limit, no_mask);
-            libc::epoll_wait(fd, events.as_mut_ptr(), max, 0)
-        }
+        // SAFETY: one pollfd.
+        unsafe { libc::ppoll(&mut poll, 1, &limit, no_mask) };
+        self.wait_millis(events, 0)
     }
 }
 

@@ -1,7 +1,13 @@
 //! The system calls that carry data, each never blocking, whatever the descriptor's flags say: somebody
 //! who has a copy of it may have changed them.
+//!
+//! They are made bare. The C library's functions are points at which a thread may be cancelled, as POSIX calls it: in a
+//! program of several threads each of them exchanges two words atomically, which makes a call that never waits 40 to
+//! 50 ns longer, or 3 % of an echo.
 
 use crate::api::io::pollable::Done;
+use libc::{SYS_recvfrom, SYS_recvmsg, SYS_sendmsg, SYS_sendto};
+use libc::{c_long, sockaddr, socklen_t, syscall};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -14,7 +20,7 @@ const MAX_BYTES: usize = 0x7fff_f000;
 /// As many slices as the kernel takes in one call (`UIO_MAXIOV`).
 const MAX_SLICES: usize = 1024;
 
-fn result(n: isize) -> io::Result<usize> {
+fn result(n: c_long) -> io::Result<usize> {
     usize::try_from(n).map_err(|_| io::Error::last_os_error())
 }
 
@@ -32,8 +38,12 @@ fn done(n: usize, asked: usize) -> Done<usize> {
 #[inline]
 pub(super) fn recv(fd: BorrowedFd<'_>, buf: &mut [u8], flags: i32) -> io::Result<usize> {
     let (len, flags) = (buf.len().min(MAX_BYTES), flags | libc::MSG_DONTWAIT);
+    let (from, from_len) = (ptr::null::<sockaddr>(), ptr::null::<socklen_t>());
     // SAFETY: writes at most `len` bytes into `buf`.
-    result(unsafe { libc::recv(fd.as_raw_fd(), buf.as_mut_ptr().cast(), len, flags) })
+    result(unsafe {
+        let (fd, buf) = (fd.as_raw_fd(), buf.as_mut_ptr());
+        syscall(SYS_recvfrom, fd, buf, len, flags, from, from_len)
+    })
 }
 
 #[inline]
@@ -42,8 +52,12 @@ pub(super) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
         buf.len().min(MAX_BYTES),
         libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
     );
+    let (to, to_len): (*const sockaddr, c_long) = (ptr::null(), 0);
     // SAFETY: reads at most `len` bytes of `buf`.
-    result(unsafe { libc::send(fd.as_raw_fd(), buf.as_ptr().cast(), len, flags) })
+    result(unsafe {
+        let (fd, buf) = (fd.as_raw_fd(), buf.as_ptr());
+        syscall(SYS_sendto, fd, buf, len, flags, to, to_len)
+    })
 }
 
 /// Reads from a TCP stream.
@@ -84,7 +98,7 @@ pub(super) fn read_message(
     let mut message = message(bufs.as_mut_ptr().cast_const().cast(), bufs.len());
     let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
     // SAFETY: an IoSliceMut is an iovec; writes into those of `bufs`.
-    let n = result(unsafe { libc::recvmsg(fd.as_raw_fd(), &mut message, flags) })?;
+    let n = result(unsafe { syscall(SYS_recvmsg, fd.as_raw_fd(), &raw mut message, flags) })?;
     if message.msg_flags & libc::MSG_CTRUNC != 0 {
         return Ok(Done::More(n));
     }
@@ -97,7 +111,7 @@ pub(super) fn write_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Re
     let message = message(bufs.as_ptr().cast(), bufs.len());
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: an IoSlice is an iovec; reads those of `bufs`.
-    let n = result(unsafe { libc::sendmsg(fd.as_raw_fd(), ptr::from_ref(&message), flags) })?;
+    let n = result(unsafe { syscall(SYS_sendmsg, fd.as_raw_fd(), &raw const message, flags) })?;
     Ok(done(n, asked(bufs.iter().map(|b| b.len()))))
 }
 
