@@ -331,8 +331,8 @@ impl Runtime {
             match leaks_of(&self.sched) {
                 Ok(leaks) => leaks
                     .iter()
-                    .for_each(|leak| eprintln!("weft: leak in \"{name}\": {leak}")),
-                Err(e) => eprintln!("weft: leaks in \"{name}\": {e}"),
+                    .for_each(|leak| report::write(&format!("weft: leak in \"{name}\": {leak}\n"))),
+                Err(e) => report::write(&format!("weft: leaks in \"{name}\": {e}\n")),
             }
         }
         UP.lock().retain(|s| !Arc::ptr_eq(s, &self.sched));
@@ -362,7 +362,8 @@ impl Runtime {
 impl Drop for Runtime {
     fn drop(&mut self) {
         if let Err(e) = self.stop(SHUTDOWN_PATIENCE) {
-            eprintln!("weft: shutdown of \"{}\": {e}", self.sched.config.name);
+            let name = &self.sched.config.name;
+            report::write(&format!("weft: shutdown of \"{name}\": {e}\n"));
         }
     }
 }

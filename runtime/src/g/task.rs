@@ -7,6 +7,7 @@
 //! ```
 //! Each transition is made by the one owner that the goroutine's join word names (`join.rs`).
 
+use crate::trace::report;
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
@@ -308,7 +309,10 @@ impl AbortOnUnwind {
 
 impl Drop for AbortOnUnwind {
     fn drop(&mut self) {
-        eprintln!("fatal error: unwound out of {}: aborting", self.0);
+        report::write(&format!(
+            "fatal error: unwound out of {}: aborting\n",
+            self.0
+        ));
         std::process::abort();
     }
 }

@@ -445,7 +445,7 @@ fn end_locals(g: &G, sched: &Sched) {
 }
 
 fn abort_for_panic() -> ! {
-    eprintln!("fatal error: a goroutine panicked, and OnPanic::Abort was asked for");
+    report::write("fatal error: a goroutine panicked, and OnPanic::Abort was asked for\n");
     std::process::abort();
 }
 

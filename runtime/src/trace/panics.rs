@@ -1,5 +1,6 @@
 //! The line in front of a panic's report that says which goroutine it was.
 
+use super::report;
 use crate::atomics::Ordering;
 use crate::m::current;
 use std::sync::Once;
@@ -22,7 +23,8 @@ pub(crate) fn install_panic_hook() {
                 let mut who = String::new();
                 // SAFETY: as above.
                 let _ = unsafe { g.describe(&mut who) };
-                eprintln!("\n{who} panicked:");
+                // (Not by `eprintln!`, which panics if it cannot write: here that is the end of the process.)
+                report::write(&format!("\n{who} panicked:\n"));
             }
             previous(info);
         }));

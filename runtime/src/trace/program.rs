@@ -5,6 +5,7 @@
 //! killed, leaves what was written until the collector's last turn, at most some 20 ms before.
 
 use super::collector::{Consumer, What};
+use super::report;
 use super::session::{self, Owner};
 use super::stream::{Format, Stream};
 use crate::atomics::Mutex;
@@ -94,13 +95,13 @@ impl Program {
             return;
         }
         match session::detach(What::Trace, Some(Owner::Environment)) {
-            Ok(summary) if summary.lost > 0 => eprintln!(
-                "weft: the trace lacks {} of {} events, which came too quickly",
+            Ok(summary) if summary.lost > 0 => report::write(&format!(
+                "weft: the trace lacks {} of {} events, which came too quickly\n",
                 summary.lost,
                 summary.lost + summary.events
-            ),
+            )),
             Ok(_) => {}
-            Err(e) => eprintln!("weft: RUNTIME_DEBUG=trace: {e}"),
+            Err(e) => report::write(&format!("weft: RUNTIME_DEBUG=trace: {e}\n")),
         }
     }
 }

@@ -172,15 +172,31 @@ pub struct Output {
 /// Runs this test binary again as a child that runs only the ignored-by-default body `name` (a
 /// `#[test]` that returns at once unless `WEFT_CHILD` is its name), with `env`, within `limit`.
 pub fn child(name: &str, env: &[(&str, &str)], limit: Duration) -> Output {
+    let mut cmd = child_command(name, env);
+    cmd.stdout(Stdio::piped()).stderr(Stdio::piped());
+    wait(cmd.spawn().unwrap(), limit)
+}
+
+fn child_command(name: &str, env: &[(&str, &str)]) -> Command {
     let mut cmd = Command::new(std::env::current_exe().unwrap());
     cmd.args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env("WEFT_CHILD", name)
         .env("RUST_BACKTRACE", "0")
         .envs(env.iter().copied())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    wait(cmd.spawn().unwrap(), limit)
+        .stdin(Stdio::null());
+    cmd
+}
+
+/// As [`child`], with a standard error that cannot be written to: its reader is gone, or the disk is full. How it ended.
+pub fn child_without_stderr(
+    name: &str,
+    env: &[(&str, &str)],
+    stderr: impl Into<Stdio>,
+    limit: Duration,
+) -> ExitStatus {
+    let mut cmd = child_command(name, env);
+    let mut child = cmd.stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
+    end_of(&mut child, limit).unwrap()
 }
 
 /// Whether this process is the child that shall run the body `name`.
@@ -200,25 +216,29 @@ fn wait(mut child: Child, limit: Duration) -> Output {
     };
     let _ = (&mut out, &mut err);
     let (out, err) = (read(Box::new(out)), read(Box::new(err)));
+    let status = end_of(&mut child, limit);
+    let (stdout, stderr) = (out.join().unwrap(), err.join().unwrap());
+    let status = status.unwrap_or_else(|e| panic!("{e}; its standard error:\n{stderr}"));
+    Output {
+        status,
+        stdout,
+        stderr,
+    }
+}
+
+/// How it ended; an error if it had to be killed.
+fn end_of(child: &mut Child, limit: Duration) -> Result<ExitStatus, String> {
     let start = Instant::now();
-    let status = loop {
+    loop {
         if let Some(status) = child.try_wait().unwrap() {
-            break status;
+            return Ok(status);
         }
         if start.elapsed() > limit {
             child.kill().unwrap();
             child.wait().unwrap();
-            panic!(
-                "the child did not end within {limit:?}; its standard error:\n{}",
-                err.join().unwrap()
-            );
+            return Err(format!("the child did not end within {limit:?}"));
         }
         std::thread::sleep(Duration::from_millis(5));
-    };
-    Output {
-        status,
-        stdout: out.join().unwrap(),
-        stderr: err.join().unwrap(),
     }
 }
 
