@@ -110,13 +110,17 @@ fn close_races_with_waits() {
 #[test]
 fn a_port_is_free_when_its_listener_is_closed() {
     everywhere(|| {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let at = listener.local_addr().unwrap();
-        listener.close();
-        listener.close();
-        let e = TcpStream::connect(at).unwrap_err();
-        assert_eq!(e.kind(), ErrorKind::ConnectionRefused);
-        drop(listener);
-        TcpListener::bind(at).unwrap();
+        let freed = || {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let at = listener.local_addr().unwrap();
+            listener.close();
+            listener.close();
+            let refused =
+                TcpStream::connect(at).is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused);
+            drop(listener);
+            refused && TcpListener::bind(at).is_ok()
+        };
+        // Another process may take the port in between.
+        assert!((0..5).any(|_| freed()));
     });
 }

@@ -3,10 +3,12 @@
 //! Plain `std::fs`: a goroutine that waits for the disk keeps its thread, and the scheduler hands
 //! its P to the others.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -77,7 +79,7 @@ fn open(root: &Path, relative: &Path, as_directory: bool) -> io::Result<Found> {
     Ok(Found::File(Entry {
         len: meta.len(),
         modified: meta.modified().ok().and_then(to_the_second),
-        content_type: content_type(&place.real),
+        content_type: content_type(place.name()),
         file,
     }))
 }
@@ -94,9 +96,17 @@ impl Place {
     fn find(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         let held = options.read(true).custom_flags(libc::O_PATH).open(path)?;
-        let real = fs::read_link(Self::link(&held))?;
+        let real = fs::read_link(Self::link(&held))
+            .map_err(|e| io::Error::other(format!("/proc/self/fd cannot be read: {e}")))?;
         let meta = held.metadata()?;
         Ok(Self { held, real, meta })
+    }
+
+    /// Its path; of a file that was replaced meanwhile, with what the kernel says of that.
+    fn name(&self) -> &Path {
+        let name = self.real.as_os_str().as_bytes();
+        let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
+        Path::new(OsStr::from_bytes(name))
     }
 
     fn is_within(&self, root: &Path) -> bool {

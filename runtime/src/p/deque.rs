@@ -24,7 +24,7 @@ use std::cell::{Cell, UnsafeCell};
 use std::collections::VecDeque;
 
 /// With so many crossbeam's deque begins, and is never smaller.
-const CAPACITY: usize = 64;
+pub(crate) const CAPACITY: usize = 64;
 
 /// The memory of a rest that had more is freed when it is empty.
 const KEEP: usize = 4096;

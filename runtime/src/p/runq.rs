@@ -60,7 +60,7 @@ pub(crate) struct RunQueue {
     chain: Cell<u32>,
     /// A pick has found nothing that was started.
     dry: Cell<bool>,
-    /// None has since a share of the global queue came.
+    /// A share of the global queue has come since a fresh one had its turn.
     shared: Cell<bool>,
 }
 
@@ -166,15 +166,19 @@ impl RunQueue {
         self.has_fresh() && !dry
     }
 
-    /// Goroutines of the global queue are about to come to the end of the started ones: how many may.
-    pub(crate) fn begin_share(&self) -> Share {
-        if !self.has_fresh() {
-            return Share::All;
+    /// How many goroutines of the global queue may come to the end of the started ones.
+    pub(crate) fn share(&self) -> Share {
+        match (self.has_fresh(), self.shared.get()) {
+            (false, _) => Share::All,
+            (true, false) => Share::One,
+            (true, true) => Share::None,
         }
-        match self.shared.replace(true) {
-            true => Share::None,
-            false => Share::One,
-        }
+    }
+
+    /// One of the global queue, as a share.
+    pub(crate) fn push_share(&self, g: Runnable) {
+        self.shared.set(true);
+        self.started.push(g);
     }
 
     /// Whether there are any that have not run yet.
@@ -185,6 +189,7 @@ impl RunQueue {
     /// The oldest of those that have not run yet, whose turn it is once in a while (see [`FRESH_MOST`]).
     #[cold]
     pub(crate) fn oldest_fresh(&self, pinned: &Pinned) -> Option<Runnable> {
+        self.shared.set(false);
         if let Some(g) = self.fresh.pop_oldest(pinned) {
             return Some(g);
         }
@@ -305,17 +310,21 @@ mod tests {
     #[test]
     fn beside_fresh_ones_a_share_is_one_for_each_that_runs() {
         let q = RunQueue::new();
-        assert_eq!(q.begin_share(), Share::All);
+        assert_eq!(q.share(), Share::All);
         for n in 1..=3 {
             let _ = q.push_fresh(g(n));
         }
-        assert_eq!(q.begin_share(), Share::One);
-        q.push_started(g(11));
-        assert_eq!(q.begin_share(), Share::None);
+        assert_eq!(q.share(), Share::One);
+        q.push_share(g(11));
+        assert_eq!(q.share(), Share::None);
         assert_eq!(q.pop().unwrap().0.addr() / 64, 11);
-        assert_eq!(q.begin_share(), Share::None);
+        assert_eq!(q.share(), Share::None);
         assert_eq!(q.pop().unwrap().0.addr() / 64, 3);
-        assert_eq!(q.begin_share(), Share::One);
+        assert_eq!(q.share(), Share::One);
+        q.push_share(g(12));
+        assert_eq!(q.share(), Share::None);
+        let _ = q.oldest_fresh(&Pinned::new());
+        assert_eq!(q.share(), Share::One);
     }
 
     #[test]

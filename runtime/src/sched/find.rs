@@ -132,14 +132,14 @@ impl Sched {
     #[inline(never)]
     fn take_share(&self, p: &P) {
         p.hurry.store(false, Ordering::Relaxed);
-        let share = match p.runq.begin_share() {
+        let share = match p.runq.share() {
             Share::None => return,
             Share::One => 1,
             Share::All => self.global_len.load(Ordering::Relaxed) / self.ps.len() + 1,
         };
         (0..share.min(GLOBAL_BATCH))
             .map_while(|_| self.global_one())
-            .for_each(|g| p.runq.push_started(g));
+            .for_each(|g| p.runq.push_share(g));
     }
 
     /// Takes the first of the global queue.

@@ -22,6 +22,7 @@ use crate::g::parker::Claimed;
 use crate::m::M;
 use crate::netpoll::Poller;
 use crate::netpoll::epoll::BATCH;
+use crate::p::deque::CAPACITY;
 use crate::p::{P, counters};
 use crate::timer::{self, Nanos};
 use crate::trace;
@@ -36,6 +37,9 @@ const POLL_EVERY: Nanos = 50_000;
 /// How long in any case. What comes goes to the end of the queue: to find it earlier is of use only if
 /// something else would come there before it.
 const POLL_LATEST: Nanos = 500_000;
+
+// What one poll finds has room in an empty deque, where others can take it.
+const _: () = assert!(BATCH <= CAPACITY);
 
 /// How long nobody may have polled until the monitor does.
 const LAST_RESORT: Nanos = 1_000_000;

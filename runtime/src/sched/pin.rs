@@ -63,7 +63,8 @@ impl Sched {
     pub(super) fn start_spinning(&self, m: &M) {
         // Counted first: the monitor, which may have seen it among the code of others a moment ago, takes back what it sees.
         self.idle.begin_spinning();
-        m.spinning.store(true, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `take_from_spinners`.
+        m.spinning.store(true, Ordering::Release);
         // SAFETY: our own M, inside the runtime.
         unsafe { trace::emit::about(m, Kind::SpinBegin) };
     }
@@ -88,8 +89,8 @@ impl Sched {
 
     /// Whether `m` was one of them. By `m` itself or by the monitor, whoever comes first.
     fn take_from_spinners(&self, m: &M) -> bool {
-        // Relaxed: it is the count that others go by.
-        let was_spinning = m.spinning.swap(false, Ordering::Relaxed);
+        // Acquire: whoever sees it set sees it counted.
+        let was_spinning = m.spinning.swap(false, Ordering::Acquire);
         if was_spinning {
             self.idle.end_spinning();
         }

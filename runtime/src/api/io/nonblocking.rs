@@ -2,12 +2,12 @@
 //! copy that is registered goes.
 
 use crate::atomics::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 /// Which file a descriptor is of, by its device and number, and for what it was opened. Copies agree in this, the two ends
-/// of a pipe do not.
+/// of a pipe do not. (All eventfds do, all pidfds, and the like, which are no files.)
 type File = (u64, u64, i32);
 
 /// Something that was opened, and is registered.
@@ -18,16 +18,26 @@ struct Opened {
     blocked: bool,
 }
 
-/// All that is registered and is a file.
-static OPENED: Mutex<BTreeMap<File, Vec<Opened>>> = Mutex::new(BTreeMap::new());
+/// All that is registered of one file.
+#[derive(Default)]
+struct Alike {
+    /// At most [`MOST`].
+    known: Vec<Opened>,
+    /// More than can be searched whenever one comes or goes. Which of them are copies is not known.
+    crowd: BTreeSet<RawFd>,
+}
+
+/// So many times one file may be opened and registered before copies are not told from others any more: a search takes 0.1 µs
+/// for each.
+const MOST: usize = 64;
+
+static ALL: Mutex<BTreeMap<File, Alike>> = Mutex::new(BTreeMap::new());
 
 /// A descriptor that was made non-blocking, together with its copies.
 #[derive(Debug)]
 pub(super) struct NonBlocking {
     fd: RawFd,
-    /// `None` for what is no file: all eventfds, pidfds and the like have the same number, and may be too many for a
-    /// search among them.
-    file: Option<File>,
+    file: File,
     /// This one blocked when it came.
     blocked: bool,
 }
@@ -35,67 +45,73 @@ pub(super) struct NonBlocking {
 impl NonBlocking {
     /// Sets the flag.
     pub(super) fn set(fd: BorrowedFd<'_>) -> io::Result<NonBlocking> {
-        let mut all = OPENED.lock();
+        let file = file_of(fd)?;
+        let mut all = ALL.lock();
         let blocked = !set_nonblocking(fd, true)?;
-        let (fd, file) = (fd.as_raw_fd(), file_of(fd));
-        if let Some(file) = file {
-            let alike = all.entry(file).or_default();
-            match alike.iter_mut().find(|o| is_copy(o.fds[0], fd)) {
-                Some(opened) => {
-                    opened.fds.push(fd);
-                    opened.blocked |= blocked;
-                }
-                None => alike.push(Opened {
-                    fds: vec![fd],
-                    blocked,
-                }),
+        let fd = fd.as_raw_fd();
+        let alike = all.entry(file).or_default();
+        // (Where there is a crowd, a copy may be in it.)
+        let is_crowd = alike.known.len() >= MOST || !alike.crowd.is_empty();
+        match alike.known.iter_mut().find(|o| is_copy(o.fds[0], fd)) {
+            Some(opened) => {
+                opened.fds.push(fd);
+                opened.blocked |= blocked;
+            }
+            None if is_crowd => {
+                alike.crowd.insert(fd);
+            }
+            None => {
+                let fds = vec![fd];
+                alike.known.push(Opened { fds, blocked });
             }
         }
         Ok(NonBlocking { fd, file, blocked })
     }
 
-    /// The descriptor, whose flag was set here, is to be used by somebody else, or (`closing`) by nobody: the flag is what
-    /// it was, if there is no other copy here.
+    /// The descriptor, whose flag was set here, is to be used by somebody else, or (`closing`) probably by nobody: the flag is
+    /// what it was, if there is no other copy here.
     pub(super) fn restore(&self, fd: BorrowedFd<'_>, closing: bool) {
-        let mut all = OPENED.lock();
-        let blocked = match self.file {
-            Some(file) => self.leave(&mut all, file),
-            // There may be copies, which must not block. If there are none, nobody sees the flag of what is closed.
-            None => self.blocked && !closing,
+        let mut all = ALL.lock();
+        let alike = all.get_mut(&self.file).expect("it is among them");
+        let blocked = match self.leave(&mut alike.known) {
+            Some(blocked) => blocked,
+            None => {
+                alike.crowd.remove(&self.fd);
+                let mut others = alike.crowd.iter();
+                // Not where all of a crowd are closed, one after the other.
+                self.blocked && !closing && !others.any(|&other| is_copy(other, self.fd))
+            }
         };
-        if blocked {
+        if alike.known.is_empty() && alike.crowd.is_empty() {
+            all.remove(&self.file);
+        }
+        // (Whoever put another one in its place has closed it.)
+        if blocked && fd.as_raw_fd() == self.fd {
             // It was set, so it can be set.
             let _ = set_nonblocking(fd, false);
         }
     }
 
-    /// Whether the flag is to be cleared.
-    fn leave(&self, all: &mut BTreeMap<File, Vec<Opened>>, file: File) -> bool {
-        let alike = all.get_mut(&file).expect("it is among them");
+    /// It goes, if it is one of these; whether the flag is to be cleared.
+    fn leave(&self, known: &mut Vec<Opened>) -> Option<bool> {
         let place = |o: &Opened| o.fds.iter().position(|&fd| fd == self.fd);
-        let found = alike.iter().enumerate();
-        let (at, i) = found
-            .filter_map(|(at, o)| Some((at, place(o)?)))
-            .next()
-            .expect("it is among them");
-        alike[at].fds.swap_remove(i);
-        let is_last = alike[at].fds.is_empty();
-        let blocked = is_last && alike.swap_remove(at).blocked;
-        if alike.is_empty() {
-            all.remove(&file);
-        }
-        blocked
+        let mut found = known.iter().enumerate();
+        let (at, i) = found.find_map(|(at, o)| Some((at, place(o)?)))?;
+        known[at].fds.swap_remove(i);
+        let is_last = known[at].fds.is_empty();
+        Some(is_last && known.swap_remove(at).blocked)
     }
 }
 
-fn file_of(fd: BorrowedFd<'_>) -> Option<File> {
+fn file_of(fd: BorrowedFd<'_>) -> io::Result<File> {
     let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
     // SAFETY: writes one stat, or fails.
-    let found = unsafe { libc::fstat(fd.as_raw_fd(), stat.as_mut_ptr()) } == 0;
-    // SAFETY: written, if it was found.
-    let stat = found.then(|| unsafe { stat.assume_init() })?;
-    let file = (stat.st_dev, stat.st_ino, flags(fd).ok()? & libc::O_ACCMODE);
-    (stat.st_mode & libc::S_IFMT != 0).then_some(file)
+    if unsafe { libc::fstat(fd.as_raw_fd(), stat.as_mut_ptr()) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: written.
+    let stat = unsafe { stat.assume_init() };
+    Ok((stat.st_dev, stat.st_ino, flags(fd)? & libc::O_ACCMODE))
 }
 
 /// Whether both are of the same opening, not only of the same file. True where the system does not say: that some

@@ -14,6 +14,10 @@ use std::time::Instant;
 /// operations by [`Registered::read_with`] and [`Registered::write_with`]. Any number of goroutines may
 /// use it at once; they get their turns in the order in which they came.
 ///
+/// When it goes, the descriptor blocks as it did before, once no copy of it is registered any more. (If one file was opened and
+/// registered more than 64 times, or so many eventfds, pidfds or the like are, a descriptor that is only dropped may stay
+/// non-blocking for those who have copies; [`Registered::into_inner`] sees to it in any case.)
+///
 /// What can not be polled (a regular file) is always ready: its operations block the thread, as the runtime's
 /// hand-off allows.
 ///
@@ -68,8 +72,7 @@ impl<T: AsFd> Registered<T> {
     }
 
     /// Gives the descriptor back, blocking as it was before. (It stays non-blocking as long as a copy of it, which shares the
-    /// flag, is registered. Of eventfds, pidfds and others that are no files copies are not known: of them, those that are
-    /// registered must not be used any more.)
+    /// flag, is registered.)
     pub fn into_inner(mut self) -> T {
         self.release(false);
         self.io.take().expect("taken once")
