@@ -7,10 +7,10 @@
 //! ```
 //! Each transition is made by the one owner that the goroutine's join word names (`join.rs`).
 
-use crate::trace::report;
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
+use std::io::Write;
 use std::mem::{ManuallyDrop, MaybeUninit, align_of, size_of};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -309,10 +309,12 @@ impl AbortOnUnwind {
 
 impl Drop for AbortOnUnwind {
     fn drop(&mut self) {
-        report::write(&format!(
-            "fatal error: unwound out of {}: aborting\n",
+        // (`eprintln!` would panic if it cannot write.)
+        let _ = writeln!(
+            std::io::stderr(),
+            "fatal error: unwound out of {}: aborting",
             self.0
-        ));
+        );
         std::process::abort();
     }
 }
