@@ -138,6 +138,9 @@ pub(crate) fn write(text: &str) {
             rest = &rest[n as usize..];
             continue;
         }
+        if n == 0 {
+            return;
+        }
         let why = std::io::Error::last_os_error().kind();
         match why {
             std::io::ErrorKind::Interrupted => {}
@@ -148,8 +151,11 @@ pub(crate) fn write(text: &str) {
                     events: libc::POLLOUT,
                     revents: 0,
                 };
+                let patience = PATIENCE.as_millis() as i32;
                 // SAFETY: one entry.
-                unsafe { libc::poll(&mut room, 1, -1) };
+                if unsafe { libc::poll(&mut room, 1, patience) } == 0 {
+                    return; // nobody reads
+                }
             }
             _ => return,
         }

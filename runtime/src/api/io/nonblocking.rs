@@ -2,7 +2,7 @@
 //! copy that is registered goes.
 
 use crate::atomics::Mutex;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
@@ -24,7 +24,15 @@ struct Alike {
     /// At most [`MOST`].
     known: Vec<Opened>,
     /// More than can be searched whenever one comes or goes. Which of them are copies is not known.
-    crowd: BTreeSet<RawFd>,
+    crowd: BTreeMap<RawFd, OfCrowd>,
+}
+
+#[derive(Default)]
+struct OfCrowd {
+    /// How often it is registered, by references to it.
+    times: usize,
+    /// It blocked when it came, or a copy did that was given back.
+    blocked: bool,
 }
 
 /// So many times one file may be opened and registered before copies are not told from others any more: a search takes 0.1 µs
@@ -38,8 +46,6 @@ static ALL: Mutex<BTreeMap<File, Alike>> = Mutex::new(BTreeMap::new());
 pub(super) struct NonBlocking {
     fd: RawFd,
     file: File,
-    /// This one blocked when it came.
-    blocked: bool,
 }
 
 impl NonBlocking {
@@ -58,29 +64,28 @@ impl NonBlocking {
                 opened.blocked |= blocked;
             }
             None if is_crowd => {
-                alike.crowd.insert(fd);
+                let one = alike.crowd.entry(fd).or_default();
+                one.times += 1;
+                one.blocked |= blocked;
             }
             None => {
                 let fds = vec![fd];
                 alike.known.push(Opened { fds, blocked });
             }
         }
-        Ok(NonBlocking { fd, file, blocked })
+        Ok(NonBlocking { fd, file })
     }
 
     /// The descriptor, whose flag was set here, is to be used by somebody else, or (`closing`) probably by nobody: the flag is
     /// what it was, if there is no other copy here.
     pub(super) fn restore(&self, fd: BorrowedFd<'_>, closing: bool) {
         let mut all = ALL.lock();
-        let alike = all.get_mut(&self.file).expect("it is among them");
+        let Some(alike) = all.get_mut(&self.file) else {
+            return; // somebody has put another descriptor in its place, with a number that was known
+        };
         let blocked = match self.leave(&mut alike.known) {
             Some(blocked) => blocked,
-            None => {
-                alike.crowd.remove(&self.fd);
-                let mut others = alike.crowd.iter();
-                // Not where all of a crowd are closed, one after the other.
-                self.blocked && !closing && !others.any(|&other| is_copy(other, self.fd))
-            }
+            None => self.leave_crowd(&mut alike.crowd, closing),
         };
         if alike.known.is_empty() && alike.crowd.is_empty() {
             all.remove(&self.file);
@@ -89,6 +94,33 @@ impl NonBlocking {
         if blocked && fd.as_raw_fd() == self.fd {
             // It was set, so it can be set.
             let _ = set_nonblocking(fd, false);
+        }
+    }
+
+    /// As [`NonBlocking::leave`], of a crowd. There is no search for copies if it is closed: all of a crowd may be, one after
+    /// the other.
+    fn leave_crowd(&self, crowd: &mut BTreeMap<RawFd, OfCrowd>, closing: bool) -> bool {
+        let Some(one) = crowd.get_mut(&self.fd) else {
+            return false; // as above
+        };
+        one.times -= 1;
+        if one.times > 0 {
+            return false;
+        }
+        let blocked = one.blocked;
+        crowd.remove(&self.fd);
+        if closing || !blocked {
+            return false;
+        }
+        match crowd
+            .iter_mut()
+            .find(|(other, _)| is_copy(**other, self.fd))
+        {
+            Some((_, copy)) => {
+                copy.blocked = true;
+                false
+            }
+            None => true,
         }
     }
 
