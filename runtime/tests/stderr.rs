@@ -45,8 +45,8 @@ fn child_says_much() {
 /// A trace cannot be written, either.
 #[track_caller]
 fn does_no_harm(test: &str, stderr: impl Into<Stdio>) {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
-    let _ = std::fs::remove_dir_all(&dir);
+    let dir = format!("{test}-{}", std::process::id());
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(dir);
     std::fs::create_dir_all(&dir).unwrap();
     let trace = dir.join("trace");
     std::os::unix::fs::symlink("/dev/full", &trace).unwrap();
