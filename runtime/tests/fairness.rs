@@ -348,6 +348,13 @@ fn many_calls(rx: &channels::Receiver<u8>) {
     }
 }
 
+/// How long twenty goroutines take that come from outside, each when the one before it has ended.
+fn twenty_in_turn(rt: &Runtime) -> Duration {
+    let start = Instant::now();
+    (0..20).for_each(|_| rt.spawn(|| ()).join().unwrap());
+    start.elapsed()
+}
+
 #[test]
 fn goroutines_that_use_whole_slices_do_not_starve_the_global_queue() {
     within_minute(|| {
@@ -368,9 +375,7 @@ fn goroutines_that_use_whole_slices_do_not_starve_the_global_queue() {
             .collect();
         assert!(eventually(|| up.load(SeqCst) == 4));
         // Four slices are 40 ms. Counted in picks, with 61 between two looks: 610 ms and more.
-        let start = Instant::now();
-        (0..20).for_each(|_| rt.spawn(|| ()).join().unwrap());
-        let waited = start.elapsed();
+        let waited = twenty_in_turn(&rt);
         stop.store(true, SeqCst);
         callers.into_iter().for_each(|h| h.join().unwrap());
         assert!(
@@ -398,9 +403,7 @@ fn fresh_ones_that_take_long_do_not_starve_the_global_queue() {
         let s = stop.clone();
         rt.spawn(move || chain(s)).join().unwrap();
         // In turns of 61 picks it would be 0.3 s for each.
-        let start = Instant::now();
-        (0..20).for_each(|_| rt.spawn(|| ()).join().unwrap());
-        let waited = start.elapsed();
+        let waited = twenty_in_turn(&rt);
         stop.store(true, SeqCst);
         assert!(
             waited < Duration::from_secs(3),
