@@ -1,180 +1,15 @@
-//! Who gets a P: nobody is starved, no P stays idle beside work. Waits are counted in picks.
+//! Whose turn it is: nobody is starved. Waits are counted in picks, where they can be.
 
+#[path = "support/busy.rs"]
+mod busy;
 mod support;
 
-use runtime::{JoinHandle, Runtime, go, yield_now};
+use busy::Busy;
+use runtime::{Runtime, go, yield_now};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
-use support::{eventually, running, running_but, within_minute};
-
-/// A number out of a `SCHED` line.
-fn traced(rt: &Runtime, key: &str) -> usize {
-    let trace = rt.schedtrace(false);
-    let at = trace.find(&format!(" {key}=")).unwrap() + key.len() + 2;
-    let digits = trace[at..].split(' ').next().unwrap();
-    digits.parse().unwrap()
-}
-
-/// Goroutines that do the same again and again, until they are told to end.
-struct Busy {
-    stop: Arc<AtomicBool>,
-    /// How often they have done it, all together.
-    turns: Arc<AtomicUsize>,
-    all: Vec<JoinHandle<()>>,
-}
-
-impl Busy {
-    /// Starts so many, by `spawn`, that do `turn`.
-    fn start(
-        n: usize,
-        spawn: impl Fn(Box<dyn FnOnce() + Send>) -> JoinHandle<()>,
-        turn: fn(),
-    ) -> Busy {
-        let stop = Arc::new(AtomicBool::new(false));
-        let turns = Arc::new(AtomicUsize::new(0));
-        let one = |_| {
-            let (stop, turns) = (stop.clone(), turns.clone());
-            spawn(Box::new(move || {
-                while !stop.load(SeqCst) {
-                    turns.fetch_add(1, SeqCst);
-                    turn();
-                }
-            }))
-        };
-        let all = (0..n).map(one).collect();
-        Busy { stop, turns, all }
-    }
-
-    /// Starts so many goroutines of the calling one, which yield.
-    fn yield_here(n: usize) -> Busy {
-        Busy::start(n, |f| go!(f), yield_now)
-    }
-
-    fn turns(&self) -> usize {
-        self.turns.load(SeqCst)
-    }
-
-    fn end(self) {
-        self.stop.store(true, SeqCst);
-        self.all.into_iter().for_each(|h| h.join().unwrap());
-    }
-}
-
-/// Starts one spinning goroutine per P; whether each of them came to have a P of its own. Not so
-/// when this machine is so busy that a slice was over before the last had started.
-fn each_has_a_p(procs: usize) -> bool {
-    let rt = runtime::start(procs);
-    let here = Arc::new(AtomicUsize::new(0));
-    let leave = Arc::new(AtomicBool::new(false));
-    let hs: Vec<_> = (0..procs)
-        .map(|_| {
-            let (here, leave) = (here.clone(), leave.clone());
-            rt.spawn(move || {
-                here.fetch_add(1, SeqCst);
-                while here.load(SeqCst) < procs || !leave.load(SeqCst) {
-                    std::hint::spin_loop();
-                }
-            })
-        })
-        .collect();
-    assert!(eventually(|| here.load(SeqCst) == procs));
-    let all = running(&rt) == procs && traced(&rt, "idleprocs") == 0;
-    leave.store(true, SeqCst);
-    hs.into_iter().for_each(|h| h.join().unwrap());
-    assert!(eventually(|| traced(&rt, "idleprocs") == procs));
-    all
-}
-
-#[test]
-fn as_many_goroutines_run_at_once_as_there_are_ps() {
-    for procs in [2, 4, 8] {
-        within_minute(|| assert!((0..50).any(|_| each_has_a_p(procs)), "{procs} Ps"));
-    }
-}
-
-#[test]
-fn work_of_a_busy_producer_reaches_idle_ps() {
-    for procs in [2, 4, 8] {
-        within_minute(|| {
-            let rt = runtime::start(procs);
-            let n = support::scale(10_000);
-            rt.run(|| {
-                let done = Arc::new(AtomicUsize::new(0));
-                let hs: Vec<_> = (0..n)
-                    .map(|_| {
-                        let done = done.clone();
-                        go!(move || {
-                            done.fetch_add(1, SeqCst);
-                            runtime::current_m()
-                        })
-                    })
-                    .collect();
-                // From here on it does not give its thread up: others must carry the work off.
-                let mine = runtime::current_m();
-                let before = done.load(SeqCst);
-                while done.load(SeqCst) < n {
-                    std::hint::spin_loop();
-                }
-                assert_eq!(runtime::current_m(), mine);
-                let elsewhere = hs
-                    .into_iter()
-                    .map(|h| h.join().unwrap())
-                    .filter(|m| *m != mine)
-                    .count();
-                assert!(
-                    elsewhere >= n - before,
-                    "{elsewhere} of {n}, {before} before"
-                );
-            });
-        });
-    }
-}
-
-#[test]
-fn one_goroutine_made_ready_beside_a_busy_one_is_run_by_an_idle_p() {
-    // The child sits in a slot that thieves do not look into.
-    for procs in [2, 4, 8] {
-        within_minute(|| {
-            runtime::start(procs).run(|| {
-                for _ in 0..support::scale(500) {
-                    let ran = Arc::new(AtomicBool::new(false));
-                    let seen = ran.clone();
-                    let h = go!(move || seen.store(true, SeqCst));
-                    while !ran.load(SeqCst) {
-                        std::hint::spin_loop();
-                    }
-                    h.join().unwrap();
-                }
-            });
-        });
-    }
-}
-
-#[test]
-fn a_woken_goroutine_beside_a_busy_waker_is_run_by_an_idle_p() {
-    for procs in [2, 4, 8] {
-        within_minute(|| {
-            runtime::start(procs).run(|| {
-                let (tx, rx) = channels::bounded::<Arc<AtomicBool>>(0);
-                let h = go!(move || {
-                    for flag in rx {
-                        flag.store(true, SeqCst);
-                    }
-                });
-                for _ in 0..support::scale(500) {
-                    let flag = Arc::new(AtomicBool::new(false));
-                    tx.send(flag.clone()).unwrap();
-                    while !flag.load(SeqCst) {
-                        std::hint::spin_loop();
-                    }
-                }
-                drop(tx);
-                h.join().unwrap();
-            });
-        });
-    }
-}
+use support::{eventually, within_minute};
 
 /// A pair of goroutines that wake each other until `stop`, and count.
 fn pair(picks: &Arc<AtomicUsize>, stop: &Arc<AtomicBool>) {
@@ -340,12 +175,16 @@ fn a_receiver_is_not_starved_by_spawners_on_all_ps() {
     }
 }
 
-/// Calls that do not park, nearly all of whose time is inside the runtime: who does nothing else
+/// So many that call what does not park, and nearly all of whose time is inside the runtime: who does nothing else
 /// is stopped by the end of its slice only, after 10 ms.
-fn many_calls(rx: &channels::Receiver<u8>) {
-    for _ in 0..1000 {
-        let _ = rx.try_recv();
-    }
+fn callers(rt: &Runtime, n: usize) -> Busy {
+    let calls = || {
+        let (_tx, rx) = channels::bounded::<u8>(1);
+        for _ in 0..1000 {
+            let _ = rx.try_recv();
+        }
+    };
+    Busy::start(n, |f| rt.spawn(f), calls)
 }
 
 /// How long twenty goroutines take that come from outside, each when the one before it has ended.
@@ -359,25 +198,11 @@ fn twenty_in_turn(rt: &Runtime) -> Duration {
 fn goroutines_that_use_whole_slices_do_not_starve_the_global_queue() {
     within_minute(|| {
         let rt = runtime::start(1);
-        let stop = Arc::new(AtomicBool::new(false));
-        let up = Arc::new(AtomicUsize::new(0));
-        let callers: Vec<_> = (0..4)
-            .map(|_| {
-                let (stop, up) = (stop.clone(), up.clone());
-                rt.spawn(move || {
-                    let (_tx, rx) = channels::bounded::<u8>(1);
-                    up.fetch_add(1, SeqCst);
-                    while !stop.load(SeqCst) {
-                        many_calls(&rx);
-                    }
-                })
-            })
-            .collect();
-        assert!(eventually(|| up.load(SeqCst) == 4));
+        let callers = callers(&rt, 4);
+        assert!(eventually(|| callers.turns() >= 4));
         // Four slices are 40 ms. Counted in picks, with 61 between two looks: 610 ms and more.
         let waited = twenty_in_turn(&rt);
-        stop.store(true, SeqCst);
-        callers.into_iter().for_each(|h| h.join().unwrap());
+        callers.end();
         assert!(
             waited < Duration::from_secs(5),
             "20 in turn waited for {waited:?}"
@@ -416,14 +241,7 @@ fn fresh_ones_that_take_long_do_not_starve_the_global_queue() {
 fn goroutines_that_use_whole_slices_do_not_starve_fresh_ones() {
     within_minute(|| {
         let rt = runtime::start(1);
-        let callers = Busy::start(
-            2,
-            |f| rt.spawn(f),
-            || {
-                let (_tx, rx) = channels::bounded(1);
-                many_calls(&rx);
-            },
-        );
+        let callers = callers(&rt, 2);
         let ran = Arc::new(AtomicUsize::new(0));
         let spawner = rt.spawn({
             let (stop, ran) = (callers.stop.clone(), ran.clone());
@@ -465,89 +283,6 @@ fn a_spawner_that_uses_whole_slices_does_not_starve_its_children() {
             "{best:?} children ran beside their parent"
         );
     });
-}
-
-/// With a socket that somebody waits at, all Ps look at the clock now and then, and so at each other.
-fn wait_at_a_socket() {
-    go!(|| {
-        let (socket, _other) = runtime::net::UnixDatagram::pair().unwrap();
-        let _ = socket.recv(&mut [0]);
-    });
-}
-
-/// One goroutine wakes ten that wait, and computes for less than a slice; other goroutines keep all other Ps busy.
-/// Whether the ten ran meanwhile.
-fn others_take_what_waits_behind_a_busy_one(procs: usize) -> bool {
-    let rt = runtime::start(procs);
-    rt.run(|| {
-        wait_at_a_socket();
-        let yielders = Busy::yield_here(4 * procs);
-        let permits = Arc::new(runtime::sync::Semaphore::new(0));
-        let ran = Arc::new(AtomicUsize::new(0));
-        let waiters: Vec<_> = (0..10)
-            .map(|_| {
-                let (permits, ran) = (permits.clone(), ran.clone());
-                go!(move || {
-                    permits.acquire().forget();
-                    ran.fetch_add(1, SeqCst);
-                })
-            })
-            .collect();
-        (0..1000).for_each(|_| yield_now());
-        permits.release(10);
-        let since = Instant::now();
-        // One may be left in the slot, which is not for others.
-        while ran.load(SeqCst) < 9 && since.elapsed() < Duration::from_millis(8) {
-            std::hint::spin_loop();
-        }
-        let all = ran.load(SeqCst) >= 9;
-        yielders.end();
-        waiters.into_iter().for_each(|h| h.join().unwrap());
-        all
-    })
-}
-
-#[test]
-fn what_waits_behind_a_busy_goroutine_is_taken_over_by_ps_that_are_busy_themselves() {
-    for procs in [2, 4, 8] {
-        within_minute(move || {
-            // Now and then it is so without that, since a P happened to be idle.
-            let done = (0..50).filter(|_| others_take_what_waits_behind_a_busy_one(procs));
-            let done = done.count();
-            assert!(done > 30, "{procs} Ps: {done} of 50");
-        });
-    }
-}
-
-/// What waits behind a goroutine that blocks its thread is taken over; but the P, which then has nothing to do, must
-/// not stay with the thread that sleeps.
-#[test]
-fn a_thread_that_sleeps_keeps_no_p_when_others_have_taken_over_its_work() {
-    for procs in [2, 4] {
-        within_minute(move || {
-            let rt = runtime::start(procs);
-            rt.run(wait_at_a_socket);
-            let yielders = Busy::start(8 * procs, |f| rt.spawn(f), yield_now);
-            assert!(eventually(|| running(&rt) == procs));
-            // One long call, and short ones in a row.
-            for nap in [10_000, 100].repeat(5) {
-                let wake = Arc::new(AtomicBool::new(false));
-                let asleep = wake.clone();
-                let sleeper = rt.spawn(move || {
-                    while !asleep.load(SeqCst) {
-                        std::thread::sleep(Duration::from_micros(nap)); // not announced
-                    }
-                });
-                let id = sleeper.id();
-                let all = eventually(|| running_but(&rt, Some(id)) == procs);
-                let trace = rt.schedtrace(true);
-                wake.store(true, SeqCst);
-                sleeper.join().unwrap();
-                assert!(all, "{trace}");
-            }
-            yielders.end();
-        });
-    }
 }
 
 /// Goroutines that compute for some milliseconds between two yields, too short to lose their slice, keep what comes from
