@@ -94,8 +94,8 @@ where
     for missing in [100, 2500].map(Duration::from_millis) {
         let rt = runtime::start(1);
         let (waits, ready) = make(missing);
-        let before = REFUSED.load(SeqCst);
         rt.run(|| {
+            let none = NoThreads::begin(); // before a P could change hands
             let done = Arc::new(AtomicBool::new(false));
             go!({
                 let done = done.clone();
@@ -105,7 +105,7 @@ where
                 }
             });
             support::settle(); // it waits
-            let none = NoThreads::begin();
+            let before = REFUSED.load(SeqCst);
             blocking(|| {
                 ready(&rt);
                 std::thread::sleep(missing);

@@ -281,7 +281,7 @@ fn a_wait_that_was_cut_short_leaves_no_zombie() {
     everywhere(|| {
         let nap = || {
             let mut command = Command::new("sleep");
-            command.arg("0.1");
+            command.arg("0.5");
             command
         };
         for _ in 0..5 {
