@@ -12,12 +12,15 @@
 //! ends it. Nobody who has run dry steals from a quiet P, and nobody is woken for what it would have run next. (One
 //! that stands still is relieved all the same: see `sched/relief.rs`.)
 //!
+//! *Where CPUs are short* and a P's goroutines take short turns it is left in peace, too (*spared*), as long as the monitor
+//! says so (`sched/room.rs`).
+//!
 //! *What nobody steals does not wait for long all the same.* Beside an idle P the monitor looks once in a
 //! millisecond (after up to ten, if no P was idle when it last looked). It forgives a P that does not come round at all, and one whose queue will take
 //! longer than [`WAIT`], at the pace that it has seen.
 
 use crate::atomics::Ordering;
-use crate::atomics::atomic::{AtomicU32, AtomicU64};
+use crate::atomics::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use crate::timer::Nanos;
 
 /// A theft that keeps the thief busy for less was futile. Most of those at a select are of half a
@@ -43,6 +46,8 @@ pub(crate) struct Thefts {
     from: AtomicU32,
     /// When. The owner's.
     since: AtomicU64,
+    /// Left in peace because CPUs are short. Written by the monitor, and where it is forgiven.
+    spared: AtomicBool,
 }
 
 impl Thefts {
@@ -52,13 +57,27 @@ impl Thefts {
             penalty: AtomicU32::new(0),
             from: AtomicU32::new(0),
             since: AtomicU64::new(0),
+            spared: AtomicBool::new(false),
         }
     }
 
     /// Whether what waits in this P's deque of started goroutines is left in peace.
     #[inline]
     pub(crate) fn is_quiet(&self) -> bool {
-        self.peace.load(Ordering::Relaxed) > 0
+        self.peace.load(Ordering::Relaxed) > 0 || self.is_spared()
+    }
+
+    /// Whether it is left in peace because CPUs are short.
+    #[inline]
+    pub(crate) fn is_spared(&self) -> bool {
+        self.spared.load(Ordering::Relaxed)
+    }
+
+    /// By the monitor, for each of its looks: whether it is. (Until then, or until somebody forgives.)
+    pub(crate) fn spare(&self, yes: bool) {
+        if yes != self.is_spared() {
+            self.spared.store(yes, Ordering::Relaxed);
+        }
     }
 
     /// As `is_quiet`, of a push, which it counts. Owner only.
@@ -68,7 +87,7 @@ impl Thefts {
         if peace > 0 {
             self.peace.store(peace - 1, Ordering::Relaxed);
         }
-        peace > 0
+        peace > 0 || self.is_spared()
     }
 
     /// This P has stolen from another. Owner only.
@@ -113,6 +132,7 @@ impl Thefts {
             self.peace.store(0, Ordering::Relaxed);
             self.penalty.store(0, Ordering::Relaxed);
         }
+        self.spare(false);
     }
 }
 

@@ -15,8 +15,8 @@
 //! cases hold. So work that others could run never stays unseen beside an idle P.
 //!
 //! (The exception is a P that is left in peace, since thefts from it have been in vain: its started
-//! goroutines count as work for nobody else, in (3) and (4), until the monitor sees them wait. See
-//! `p/thefts.rs`.)
+//! goroutines count as work for nobody else, in (3) and (4), until the monitor sees them wait; or since CPUs are
+//! short. See `p/thefts.rs` and `room.rs`.)
 //!
 //! *The last P* to go idle, of an M that was not spinning, needs neither the fence nor the second look.
 //! Who submits to a deque owns its P. All Ps being idle, under the scheduler's lock, whoever owns one later has taken

@@ -89,6 +89,7 @@ impl Sched {
             timers: sum(|p| p.timers.len().into()),
             timers_fired: sum(|p| p.counters.timers_fired.load(Ordering::Relaxed)),
             descriptors: self.net.registered() as u64,
+            network_procs: self.room.of(self.ps.len()) as u64,
             network_readied: sum(|p| p.counters.network_readied.load(Ordering::Relaxed)),
             latency: times(|p| &p.counters.latency),
             hold: times(|p| &p.counters.hold),

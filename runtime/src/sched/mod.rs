@@ -14,6 +14,7 @@
 //! | `timers.rs` | timers: who runs them, who sleeps until the next |
 //! | `watch.rs` | the protocol between adding a timer and going to sleep |
 //! | `netpoll.rs` | who polls for the network, and when |
+//! | `room.rs` | to how few Ps the network is left where CPUs are short |
 //! | `interrupt.rs` | waits that are cut short: cancel, timeouts |
 //! | `hogs.rs` | goroutines that keep their threads |
 //! | `leaks.rs` | who can never go on |
@@ -35,6 +36,7 @@ mod netpoll;
 mod park_thread;
 mod pin;
 mod relief;
+mod room;
 mod run;
 mod scope_state;
 mod shutdown;
@@ -50,6 +52,7 @@ mod window;
 pub(crate) use deadlock::DEADLOCK;
 pub(crate) use handoff::{lock_os_thread, unlock_os_thread};
 pub(crate) use leaks::LostGoroutine;
+pub(crate) use room::Room;
 pub(crate) use scope_state::ScopeState;
 pub(crate) use shutdown::Unfinished;
 pub(crate) use spawn::{Spawned, free_g, spawn, spawn_outside};
@@ -108,6 +111,8 @@ pub(crate) struct Sched {
     phase: AtomicU8,
     watch: Watch,
     net: Arc<Poller>,
+    /// How many busy Ps are enough for it.
+    room: room::Bound,
     /// Which P gets the next timer of a plain thread.
     next_timer_p: AtomicUsize,
     /// Goroutines that were spawned without a P.

@@ -13,7 +13,7 @@
 
 use super::deadlock::{self, Judged};
 use super::hogs::Hogs;
-use super::{Phase, SLICE, Sched};
+use super::{Phase, SLICE, Sched, room};
 use crate::atomics::Ordering;
 use crate::g::task::AbortOnUnwind;
 use crate::inspect::stop::{note_own_stack, wipe_stack};
@@ -50,7 +50,7 @@ const SCAVENGE_BATCH: usize = 256;
 
 /// What the monitor remembers of a P.
 #[derive(Clone)]
-struct Seen {
+pub(super) struct Seen {
     tick: u64,
     /// When it first saw this tick.
     since: Instant,
@@ -58,6 +58,15 @@ struct Seen {
     looked: Instant,
     /// CPU time of the thread at the last look, in ns.
     cpu: u64,
+}
+
+impl Seen {
+    /// Whether `p`, of which this is remembered, is held by an M and has not picked for so long.
+    pub(super) fn is_stuck(&self, p: &P, long: Duration) -> bool {
+        let held = !p.m.load(Ordering::Relaxed).is_null();
+        let same = p.schedtick.load(Ordering::Relaxed) == self.tick;
+        held && same && self.since.elapsed() >= long
+    }
 }
 
 impl Sched {
@@ -93,6 +102,7 @@ impl Sched {
         let mut last_scavenge = Instant::now();
         let mut last_trace = Instant::now();
         let mut hogs = self.config.hog.map(Hogs::new);
+        let mut room = room::Watch::new(self.ps.len());
         loop {
             let schedtrace = self.config.schedtrace.into_iter();
             let limit = schedtrace
@@ -116,6 +126,9 @@ impl Sched {
                 self.watch_hogs(hogs);
             }
             self.join_ended_threads();
+            if let Some(room) = &mut room {
+                self.watch_room(room, &seen);
+            }
             if last_scavenge.elapsed() >= SCAVENGE_EVERY {
                 last_scavenge = Instant::now();
                 self.stacks.scavenge(SCAVENGE_BATCH);
@@ -237,19 +250,17 @@ impl Sched {
             }
             let tick = p.schedtick.load(Ordering::Relaxed);
             if tick != seen.tick {
-                if self.idle.npidle() > 0 && p.runq.started_len() > 0 {
-                    let time = seen.looked.elapsed().as_nanos() as Nanos;
-                    p.thefts.seen(
-                        time,
-                        tick.wrapping_sub(seen.tick) as u32,
-                        p.runq.started_len(),
-                    );
-                }
-                // Thieves have left when they had taken what they could; since then its owner has moved up more.
-                if self.idle.npidle() > 0 && self.stealable(p) > 0 && self.idle.submitted() {
-                    self.wake_spinning();
-                }
                 let passed = tick.wrapping_sub(seen.tick);
+                let time = seen.looked.elapsed().as_nanos() as Nanos;
+                let spared = self.network_has_enough() && room::are_short(time, passed);
+                p.thefts.spare(spared);
+                if self.idle.npidle() > 0 && !spared {
+                    p.thefts.seen(time, passed as u32, p.runq.started_len());
+                    // Thieves have left when they had taken what they could; since then its owner has moved up more.
+                    if self.stealable(p) > 0 && self.idle.submitted() {
+                        self.wake_spinning();
+                    }
+                }
                 if self.global_len.load(Ordering::Relaxed) > 0 && passed < u64::from(ROUND) {
                     p.hurry.store(true, Ordering::Relaxed);
                 }

@@ -13,7 +13,7 @@
 //! before it polls; who wakes it by the note then wakes the poller, too. A wake of the poller that comes
 //! before the wait ends it at once.
 //!
-//! *With a P idle, somebody sleeps in the poller, or will soon.* The last M that goes idle takes it on if
+//! *With a P idle, somebody sleeps in the poller, or will soon,* unless enough Ps are busy where CPUs are short (`room.rs`). The last M that goes idle takes it on if
 //! nobody has. If the one that does so is given work instead, and runs for long, the monitor polls.
 
 use super::{Sched, State, Window};
@@ -106,11 +106,17 @@ impl Sched {
         let waiting = p.runq.len();
         p.poll_from
             .set(p.schedtick.load(Ordering::Relaxed) + waiting as u64);
-        if any && waiting > 1 {
+        if any && waiting > 1 && !p.thefts.is_spared() {
             p.thefts.forgive(); // what came from outside shall not wait
             self.work_in_deque();
         }
         any
+    }
+
+    /// Whether no idle P is called in for the network: see `room.rs`.
+    pub(super) fn network_has_enough(&self) -> bool {
+        let idle = self.idle.npidle() as usize;
+        self.room.is_reached(self.ps.len().saturating_sub(idle))
     }
 
     /// An M that goes idle sleeps in the poller if nobody does. Not without an idle P for what comes: then those that
@@ -121,9 +127,10 @@ impl Sched {
         }
     }
 
-    /// Whether nobody sleeps in the poller who should, if a P is idle.
+    /// Whether nobody sleeps in the poller who should, if a P is idle. (Nobody should if enough are busy.)
     pub(super) fn network_unwatched(&self, state: &State) -> bool {
-        state.poller.is_null() && self.net.is_active()
+        let busy = self.ps.len() - state.idle_ps.len();
+        state.poller.is_null() && self.net.is_active() && !self.room.is_reached(busy)
     }
 
     /// `m` is no longer the one that sleeps in the poller, if it was; whether somebody else should.
@@ -132,7 +139,7 @@ impl Sched {
         if was {
             state.poller = ptr::null();
         }
-        was && self.net.is_active()
+        was && self.network_unwatched(state)
     }
 
     /// The idle `m` sleeps in the poller, at most for `limit`.

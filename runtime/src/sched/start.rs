@@ -2,6 +2,7 @@
 
 use super::deadlock::RUNTIMES;
 use super::idle::Idle;
+use super::room::{Bound, Room};
 use super::run::describe_owner;
 use super::thread::Table;
 use super::watch::Watch;
@@ -40,6 +41,7 @@ pub(crate) struct Config {
     /// Look for goroutines that can never go on before the shutdown.
     pub(crate) report_leaks: bool,
     pub(crate) busy_poll: Duration,
+    pub(crate) room: Room,
     pub(crate) pin_started: bool,
     /// How often to print a scheduler trace.
     pub(crate) schedtrace: Option<Duration>,
@@ -98,6 +100,7 @@ impl Sched {
             phase: AtomicU8::new(Phase::Running as u8),
             watch: Watch::new(),
             net: Poller::new(config.busy_poll.as_nanos() as Nanos),
+            room: Bound::none(),
             next_timer_p: AtomicUsize::new(0),
             spawned_outside: AtomicU64::new(0),
             reserve: Mutex::new(Some(Fiber::new(reserve, super::run::goroutine_entry))),

@@ -148,6 +148,9 @@ metrics! {
     Counter timers_fired: u64 = "weft_timers_fired_total", "Timers and deadlines that have come.";
     /// Descriptors that the poller watches.
     Gauge descriptors: u64 = "weft_descriptors", "Descriptors that the network poller watches.";
+    /// Ps that the network may keep busy: fewer than there are where CPUs are short (see
+    /// [`Builder::make_room`](crate::Builder::make_room)).
+    Gauge network_procs: u64 = "weft_network_procs", "Ps that the network may keep busy, fewer where CPUs are short.";
     /// Goroutines that went on because a descriptor was ready.
     Counter network_readied: u64 = "weft_network_readied_total", "Goroutines made runnable by the network poller.";
     /// How long goroutines were runnable before they ran, by samples (one switch in 128).
