@@ -4,6 +4,7 @@
 //! can be done. [`crate::net`] is built in the same way.
 
 mod nonblocking;
+pub(crate) mod pauses;
 pub(crate) mod pollable;
 mod registered;
 mod stdin;

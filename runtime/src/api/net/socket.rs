@@ -5,6 +5,7 @@
 
 use super::options::Options;
 use super::sys;
+use crate::api::io::pauses::Pauses;
 use crate::api::io::pollable::{Done, Limit, Pollable, Side, closed, is_ready};
 use crate::api::io::set_nonblocking;
 use crate::api::time::sleep_until;
@@ -410,21 +411,16 @@ impl Socket {
     }
 }
 
-/// The pauses of one who has to ask again, since there is no event to wait for: 20 µs (less than it takes
-/// to be woken on another thread), and twice as long each time, up to 1 ms (which costs a thousandth of a
-/// processor).
+/// The pauses of one who has to ask again, with the end of it all.
 struct Pause {
-    next: Duration,
+    pauses: Pauses,
     end: Option<Instant>,
 }
 
 impl Pause {
-    const FIRST: Duration = Duration::from_micros(20);
-    const LAST: Duration = Duration::from_millis(1);
-
     fn new(timeout: Option<Duration>) -> Pause {
         Pause {
-            next: Pause::FIRST,
+            pauses: Pauses::new(),
             end: timeout.and_then(|t| Instant::now().checked_add(t)),
         }
     }
@@ -437,9 +433,8 @@ impl Pause {
             return false;
         }
         let ends = self.end.into_iter().chain(deadline);
-        let until = ends.fold(now + self.next, Instant::min);
+        let until = ends.fold(now + self.pauses.take(), Instant::min);
         sleep_until(until);
-        self.next = (self.next * 2).min(Pause::LAST);
         Instant::now() >= until
     }
 }
