@@ -12,7 +12,8 @@ use std::time::Instant;
 /// It is made non-blocking. An operation is tried first; if it would block, a goroutine parks until the
 /// descriptor is ready, and a plain thread blocks. `Read` and `Write` of the descriptor wait so; other
 /// operations by [`Registered::read_with`] and [`Registered::write_with`]. Any number of goroutines may
-/// use it at once; they get their turns in the order in which they came.
+/// use it at once. Who finds what it came for takes it at once, also before goroutines that wait for it; these take
+/// turns as at a [`Mutex`](crate::sync::Mutex): nobody is passed over for long.
 ///
 /// When it goes, the descriptor blocks as it did before, once no copy of it is registered any more. (If one file was opened and
 /// registered more than 64 times, or so many eventfds, pidfds or the like are, a descriptor that is only dropped may stay

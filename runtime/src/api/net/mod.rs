@@ -5,7 +5,8 @@
 //! and errors are those of std. An operation is tried first, by one system call; if it would block, a
 //! goroutine parks until the socket is ready, and other goroutines run meanwhile. On a plain thread it
 //! blocks that thread. Any number of goroutines and threads may use a socket at once, of several
-//! runtimes too; those who wait get their turns in the order in which they came.
+//! runtimes too. Who finds what it came for takes it at once, also before goroutines that wait for it; these take turns as at
+//! a [`Mutex`](crate::sync::Mutex): nobody is passed over for long.
 //!
 //! ```
 //! use runtime::net::{TcpListener, TcpStream};
