@@ -3,10 +3,12 @@
 mod support;
 
 use runtime::io::Registered;
+use runtime::net::UnixStream;
 use std::fs::File;
-use std::io::{ErrorKind, Read, pipe};
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::io::{ErrorKind, Read, Write, pipe};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream as StdStream;
 use std::time::{Duration, Instant};
 use support::everywhere;
 
@@ -142,5 +144,58 @@ fn of_a_crowd_a_copy_blocks_again_after_one_that_was_dropped() {
         let unregistered = watch.get_ref().try_clone().unwrap();
         drop(watch);
         assert!(blocks(&unregistered));
+    });
+}
+
+/// The flag that was set for one that is registered is not its user's wish.
+#[test]
+fn a_socket_whose_copy_is_registered_waits() {
+    everywhere(|| {
+        let (a, mut b) = StdStream::pair().unwrap();
+        let copy = Registered::new(a.try_clone().unwrap()).unwrap();
+        let mut a = UnixStream::from(a);
+        let writer = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(5));
+            b.write_all(b"x").unwrap();
+            b
+        });
+        a.read_exact(&mut [0]).unwrap();
+        let _b = writer.join().unwrap();
+        // And back: the copy waits as before, until it goes.
+        let a = StdStream::from(a);
+        assert!(!blocks(copy.get_ref()));
+        let end = Instant::now() + Duration::from_millis(5);
+        let e = copy.read_deadline(end, |mut copy| copy.read(&mut [0]));
+        assert_eq!(e.unwrap_err().kind(), ErrorKind::TimedOut);
+        drop(copy);
+        assert!(blocks(&a));
+    });
+}
+
+#[test]
+fn a_socket_that_was_given_away_blocks_when_its_copy_goes() {
+    everywhere(|| {
+        let (a, _b) = UnixStream::pair().unwrap();
+        // Its flag is set already.
+        let copy = Registered::new(a.as_fd().try_clone_to_owned().unwrap()).unwrap();
+        let a = StdStream::from(a);
+        assert!(!blocks(copy.get_ref()));
+        drop(copy);
+        assert!(blocks(&a));
+    });
+}
+
+/// What its user wanted stays, whoever is registered.
+#[test]
+fn a_socket_that_its_user_made_non_blocking_stays_so() {
+    everywhere(|| {
+        let (a, _b) = StdStream::pair().unwrap();
+        a.set_nonblocking(true).unwrap();
+        let copy = Registered::new(a.try_clone().unwrap()).unwrap();
+        let mut a = UnixStream::from(a);
+        assert_eq!(a.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        let a = StdStream::from(a);
+        drop(copy);
+        assert!(!blocks(&a));
     });
 }

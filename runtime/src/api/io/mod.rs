@@ -9,6 +9,6 @@ pub(crate) mod pollable;
 mod registered;
 mod stdin;
 
-pub(crate) use nonblocking::set_nonblocking;
+pub(crate) use nonblocking::{give_flag_back, take_flag};
 pub use registered::Registered;
 pub use stdin::{Lines, Stdin, StdinLock, stdin};

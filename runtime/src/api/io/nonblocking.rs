@@ -117,6 +117,30 @@ impl NonBlocking {
     }
 }
 
+/// Makes a socket non-blocking for somebody who keeps elsewhere whether its user wanted that: whether it was, other than by a
+/// copy of it that is registered.
+pub(crate) fn take_flag(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    let all = ALL.lock();
+    let was = set_nonblocking(socket, true)?;
+    // (No socket is opened twice: whatever is of this file is a copy.)
+    let by_copy = || {
+        let alike = all.get(&file_of(socket).ok()?)?;
+        Some(alike.all.values().any(|copy| copy.blocked))
+    };
+    Ok(was && by_copy() != Some(true))
+}
+
+/// Makes a socket blocking again, as soon as no copy of it is registered.
+pub(crate) fn give_flag_back(socket: BorrowedFd<'_>) {
+    let mut all = ALL.lock();
+    let alike = file_of(socket).ok().and_then(|file| all.get_mut(&file));
+    match alike.and_then(|alike| alike.all.values_mut().next()) {
+        Some(copy) => copy.blocked = true,
+        // It was set, so it can be set.
+        None => drop(set_nonblocking(socket, false)),
+    }
+}
+
 fn file_of(fd: BorrowedFd<'_>) -> io::Result<File> {
     let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
     // SAFETY: writes one stat, or fails.
@@ -157,7 +181,7 @@ fn flags(fd: BorrowedFd<'_>) -> io::Result<libc::c_int> {
 }
 
 /// Changes the flag; what it was before.
-pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> io::Result<bool> {
+fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> io::Result<bool> {
     let flags = flags(fd)?;
     let was = flags & libc::O_NONBLOCK != 0;
     let wanted = match on {

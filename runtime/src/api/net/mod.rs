@@ -51,8 +51,10 @@
 //! * Descriptors are non-blocking for the kernel, whatever `set_nonblocking` says, which is kept beside
 //!   them. So a copy of the descriptor that std has (`as_fd().try_clone_to_owned()`) is non-blocking,
 //!   too; and such a copy that is made a type of this module again is taken for one whose user has called
-//!   `set_nonblocking(true)`. Whoever is given the descriptor itself, by `into`, gets it as std would have it.
-//! * If somebody clears the flag of a descriptor that a listener here shares (a child that has inherited it, say), `accept`
+//!   `set_nonblocking(true)`. Whoever is given the descriptor itself, by `into`, gets it as std would have it, as soon as no
+//!   copy of it is [`Registered`](crate::io::Registered) any more.
+//! * If somebody clears the flag of a descriptor that a listener here shares (a child that has inherited it, say, or a
+//!   [`Registered`](crate::io::Registered) copy that goes and had found it blocking), `accept`
 //!   blocks its thread, and a cancelled goroutine is unwound after the next connection. (Reads and writes do not
 //!   depend on the flag.)
 //! * Timeouts that were not set by the methods here, but on a copy of the descriptor, are not seen.

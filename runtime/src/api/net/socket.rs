@@ -7,7 +7,7 @@ use super::options::Options;
 use super::sys;
 use crate::api::io::pauses::Pauses;
 use crate::api::io::pollable::{Done, Limit, Pollable, Side, closed, is_ready};
-use crate::api::io::set_nonblocking;
+use crate::api::io::{give_flag_back, take_flag};
 use crate::api::time::sleep_until;
 use crate::atomics::atomic::{AtomicU64, Ordering};
 use crate::timer;
@@ -61,7 +61,7 @@ impl Socket {
     /// Takes any descriptor, with what was said of it.
     pub(super) fn from_fd(fd: OwnedFd) -> Socket {
         // Where it fails, the descriptor is no socket, and its operations will say so.
-        let nonblocking = set_nonblocking(fd.as_fd(), true).unwrap_or(false);
+        let nonblocking = take_flag(fd.as_fd()).unwrap_or(false);
         let new = Socket::from_nonblocking(socket2::Socket::from(fd));
         if nonblocking {
             new.options().set_nonblocking(true);
@@ -87,8 +87,7 @@ impl Socket {
             if let Some(options) = self.options.get() {
                 options.set_blocks();
             }
-            // It was set, so it can be set.
-            let _ = set_nonblocking(sock.as_fd(), false);
+            give_flag_back(sock.as_fd());
         }
         sock.into()
     }
