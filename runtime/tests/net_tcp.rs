@@ -205,6 +205,20 @@ fn a_part_of_a_second_to_linger_is_not_none() {
 }
 
 #[test]
+fn more_than_can_be_said_to_linger_is_not_none() {
+    everywhere(|| {
+        let (a, b) = pair();
+        let most = Duration::from_secs(i32::MAX as u64);
+        for long in [Duration::from_secs(1 << 32), most, Duration::MAX] {
+            a.set_linger(Some(long)).unwrap();
+            assert_eq!(a.linger().unwrap(), Some(most));
+        }
+        a.set_linger(None).unwrap();
+        drop((a, b));
+    });
+}
+
+#[test]
 fn a_clone_of_a_listener_that_was_given_away_can_still_be_interrupted() {
     everywhere(|| {
         let l = TcpListener::bind("127.0.0.1:0").unwrap();

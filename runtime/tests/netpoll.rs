@@ -4,10 +4,7 @@ mod support;
 
 use runtime::io::Registered;
 use runtime::sync::Semaphore;
-use std::fs::File;
 use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Write, pipe};
-use std::os::fd::{AsRawFd, FromRawFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::{alone, everywhere, within_minute};
@@ -166,115 +163,6 @@ fn a_wait_by_another_runtimes_poller_survives_its_end() {
     std::thread::sleep(Duration::from_millis(5));
     tx.write_all(&[7]).unwrap();
     assert_eq!(h.join().unwrap(), 7);
-}
-
-fn blocks(fd: &impl AsRawFd) -> bool {
-    // SAFETY: asks for flags.
-    let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
-    flags & libc::O_NONBLOCK == 0
-}
-
-fn event() -> File {
-    // SAFETY: a new descriptor, which is nobody's.
-    unsafe { File::from_raw_fd(libc::eventfd(0, 0)) }
-}
-
-/// Whether the system tells copies of what was opened from others: since Linux 6.10.
-fn tells_copies() -> bool {
-    let (a, b) = (event(), event());
-    // SAFETY: asks about descriptors.
-    let tells = unsafe { libc::fcntl(a.as_raw_fd(), 1024 + 3, b.as_raw_fd()) } >= 0;
-    if !tells {
-        println!("skipped: this system does not tell copies from others");
-    }
-    tells
-}
-
-/// All eventfds have the same number, as if they were copies of one file.
-#[test]
-fn of_eventfds_copies_are_known_too() {
-    if !tells_copies() {
-        return;
-    }
-    everywhere(|| {
-        let (event, other) = (event(), Registered::new(event()).unwrap());
-        let first = Registered::new(event.try_clone().unwrap()).unwrap();
-        let second = Registered::new(&event).unwrap();
-        drop(first);
-        let end = Instant::now() + Duration::from_millis(10);
-        let e = second.read_deadline(end, |event| (&**event).read(&mut [0; 8]));
-        assert_eq!(e.unwrap_err().kind(), ErrorKind::TimedOut);
-        drop(second);
-        assert!(blocks(&event));
-        assert!(!blocks(other.get_ref()));
-    });
-}
-
-#[test]
-fn a_crowd_of_eventfds_blocks_again() {
-    if !tells_copies() {
-        return;
-    }
-    everywhere(|| {
-        let mut all: Vec<_> = (0..200)
-            .map(|_| Registered::new(event()).unwrap())
-            .collect();
-        let copy = all[150].get_ref().try_clone().unwrap();
-        let copy = Registered::new(copy).unwrap();
-        let of_crowd = all.swap_remove(150);
-        let back: Vec<_> = all.into_iter().map(Registered::into_inner).collect();
-        assert!(back.iter().all(blocks));
-        let of_crowd = of_crowd.into_inner();
-        assert!(!blocks(&of_crowd));
-        let twice = [&of_crowd; 2].map(|event| Registered::new(event).unwrap());
-        for one in twice {
-            one.into_inner();
-            assert!(!blocks(&of_crowd));
-        }
-        assert!(blocks(&copy.into_inner()) && blocks(&of_crowd));
-    });
-}
-
-/// One file, opened twice, has two flags.
-#[test]
-fn what_was_opened_twice_comes_back_as_it_was() {
-    let open = |flags| {
-        let mut options = File::options();
-        let options = options.read(true).write(true).custom_flags(flags);
-        options.open("/dev/null").unwrap()
-    };
-    if !tells_copies() {
-        return;
-    }
-    everywhere(|| {
-        let (a, b) = (open(0), open(libc::O_NONBLOCK));
-        let copy = b.try_clone().unwrap();
-        let [a, b, copy] = [a, b, copy].map(|f| Registered::new(f).unwrap());
-        assert!(blocks(&a.into_inner()));
-        assert!(!blocks(&b.into_inner()));
-        assert!(!blocks(&copy.into_inner()));
-    });
-}
-
-/// Copies of a descriptor share one flag.
-#[test]
-fn a_copy_that_is_dropped_leaves_the_other_one_non_blocking() {
-    everywhere(|| {
-        let (rx, _tx) = pipe().unwrap();
-        let (watch, copy) = (rx.try_clone().unwrap(), rx.try_clone().unwrap());
-        let (first, second) = (Registered::new(copy).unwrap(), Registered::new(rx).unwrap());
-        drop(first);
-        assert!(!blocks(&watch));
-        let end = Instant::now() + Duration::from_millis(10);
-        let e = second.read_deadline(end, |mut rx| rx.read(&mut [0]));
-        assert_eq!(e.unwrap_err().kind(), ErrorKind::TimedOut);
-        let back = second.into_inner();
-        assert!(blocks(&watch) && blocks(&back));
-        // The two ends of a pipe are no copies.
-        let (rx, tx) = registered_pipe();
-        assert!(blocks(&rx.into_inner()));
-        drop(tx);
-    });
 }
 
 #[test]

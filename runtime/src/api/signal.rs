@@ -304,6 +304,10 @@ extern "C" fn handler(signal: c_int) {
 impl Hub {
     fn add(&mut self, new: &Arc<Shared>, call: Option<Call>) -> io::Result<()> {
         if !self.running {
+            // What came for those who were here before, and found no thread any more, is for nobody.
+            NOTE.try_take();
+            // Relaxed: no thread runs, and the handlers are not installed yet.
+            ARRIVED.store(0, Ordering::Relaxed);
             std::thread::Builder::new()
                 .name("weft-signals".into())
                 .spawn(deliver)?;
@@ -392,5 +396,25 @@ fn deliver() {
                 call(Signal((wanted & arrived).trailing_zeros() as c_int + 1));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn what_came_for_nobody_is_for_nobody() {
+        let signals = || Signals::new([Signal::TTOU, Signal::WINCH]).unwrap();
+        drop(signals());
+        while HUB.lock().running {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        handler(libc::SIGWINCH); // begun before what was there before was there again
+        let signals = signals();
+        handler(libc::SIGTTOU);
+        assert_eq!(signals.recv(), Some(Signal::TTOU));
+        assert_eq!(signals.try_recv(), None);
     }
 }

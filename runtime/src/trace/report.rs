@@ -7,10 +7,13 @@
 //! no more are taken. Without reports there is no thread.
 //!
 //! Texts go to the descriptor itself. The lock of `std::io::stderr` may be held by just the goroutine
-//! that the report is about; and who reads nothing, or has closed its end, does no harm (`eprintln!` panics).
+//! that the report is about; and who reads nothing, or has closed its end, does no harm (`eprintln!` panics). Where a write
+//! would block, one report waits for a reader for some seconds, and those after it do not, until one could be written.
 
+use crate::atomics::atomic::{AtomicBool, Ordering};
 use crate::atomics::{Condvar, Mutex};
 use std::collections::VecDeque;
+use std::os::fd::RawFd;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -128,14 +131,25 @@ pub(crate) fn flush(patience: Duration) {
     }
 }
 
+/// Who wrote last gave up. It costs one report its patience to learn that nobody reads, not each of them.
+static UNREAD: AtomicBool = AtomicBool::new(false);
+
 /// Writes to standard error; as much as can be written.
 pub(crate) fn write(text: &str) {
-    let mut rest = text.as_bytes();
+    write_to(libc::STDERR_FILENO, text.as_bytes(), PATIENCE, &UNREAD);
+}
+
+/// Gives up when nothing could be written for so long; at once if the last one did.
+fn write_to(fd: RawFd, mut rest: &[u8], patience: Duration, unread: &AtomicBool) {
+    let mut until = Instant::now() + patience;
     while !rest.is_empty() {
         // SAFETY: bytes that exist.
-        let n = unsafe { libc::write(libc::STDERR_FILENO, rest.as_ptr().cast(), rest.len()) };
+        let n = unsafe { libc::write(fd, rest.as_ptr().cast(), rest.len()) };
         if n > 0 {
             rest = &rest[n as usize..];
+            until = Instant::now() + patience;
+            // Relaxed, as below: it publishes nothing.
+            unread.store(false, Ordering::Relaxed);
             continue;
         }
         if n == 0 {
@@ -146,18 +160,88 @@ pub(crate) fn write(text: &str) {
             std::io::ErrorKind::Interrupted => {}
             // Others share the terminal, and have made it so.
             std::io::ErrorKind::WouldBlock => {
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() || unread.load(Ordering::Relaxed) {
+                    return unread.store(true, Ordering::Relaxed);
+                }
                 let mut room = libc::pollfd {
-                    fd: libc::STDERR_FILENO,
+                    fd,
                     events: libc::POLLOUT,
                     revents: 0,
                 };
-                let patience = PATIENCE.as_millis() as i32;
-                // SAFETY: one entry.
-                if unsafe { libc::poll(&mut room, 1, patience) } == 0 {
-                    return; // nobody reads
-                }
+                let millis = left.as_millis() as i32 + 1;
+                // SAFETY: one entry. (Whatever it says, a signal included, the next write knows better.)
+                unsafe { libc::poll(&mut room, 1, millis) };
             }
             _ => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{PipeReader, PipeWriter, Read, pipe};
+    use std::os::fd::AsRawFd;
+    use std::sync::mpsc::RecvTimeoutError;
+
+    const PATIENCE: Duration = Duration::from_millis(200);
+
+    /// A pipe that is full, and says so.
+    fn full() -> (PipeReader, PipeWriter) {
+        let (reader, writer) = pipe().unwrap();
+        // SAFETY: sets the flag of our own descriptor.
+        unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
+        while std::io::Write::write(&mut &writer, &[b'.'; 4096]).is_ok() {}
+        (reader, writer)
+    }
+
+    /// How long it took.
+    fn say(writer: &PipeWriter, unread: &AtomicBool) -> Duration {
+        let begin = Instant::now();
+        write_to(writer.as_raw_fd(), b"text", PATIENCE, unread);
+        begin.elapsed()
+    }
+
+    #[test]
+    fn signals_do_not_make_it_more_patient() {
+        extern "C" fn nothing(_: i32) {}
+        // SAFETY: a handler that does nothing, for a signal that nothing here uses.
+        unsafe { libc::signal(libc::SIGIO, nothing as extern "C" fn(i32) as usize) };
+        let (_reader, writer) = full();
+        let (done, ended) = std::sync::mpsc::channel::<()>();
+        // SAFETY: no arguments.
+        let me = unsafe { libc::pthread_self() };
+        let signals = std::thread::spawn(move || {
+            let begin = Instant::now();
+            while ended.recv_timeout(PATIENCE / 10) == Err(RecvTimeoutError::Timeout)
+                && begin.elapsed() < PATIENCE * 20
+            {
+                // SAFETY: the thread waits until this one has ended.
+                unsafe { libc::pthread_kill(me, libc::SIGIO) };
+            }
+        });
+        let took = say(&writer, &AtomicBool::new(false));
+        drop(done);
+        signals.join().unwrap();
+        assert!(took >= PATIENCE && took < PATIENCE * 10, "{took:?}");
+    }
+
+    #[test]
+    fn one_finds_out_that_nobody_reads() {
+        let (mut reader, writer) = full();
+        let unread = AtomicBool::new(false);
+        assert!(say(&writer, &unread) >= PATIENCE);
+        let took: Duration = (0..10).map(|_| say(&writer, &unread)).sum();
+        assert!(took < PATIENCE * 5, "{took:?}"); // and not ten times as long
+        // Somebody reads again.
+        reader.read_exact(&mut [0; 4096]).unwrap();
+        say(&writer, &unread);
+        while std::io::Write::write(&mut &writer, b".").is_ok() {}
+        assert!(say(&writer, &unread) >= PATIENCE);
+        drop(writer);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text.matches("text").count(), 1);
     }
 }

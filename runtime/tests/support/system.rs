@@ -10,20 +10,22 @@ pub fn raise(signal: Signal) {
     assert_eq!(unsafe { libc::kill(libc::getpid(), signal.as_raw()) }, 0);
 }
 
+/// How much time on a CPU the calling thread has had.
+pub fn cpu_time() -> Duration {
+    let mut t = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: writes the time of the calling thread to `t`.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut t) };
+    Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
+}
+
 /// Computes until the thread has had so much time on a CPU, however many others want one.
 pub fn burn(time: Duration) -> u64 {
-    let used = || {
-        let mut t = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        // SAFETY: writes the time of the calling thread to `t`.
-        unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut t) };
-        Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
-    };
-    let begin = used();
+    let begin = cpu_time();
     let mut n = 0u64;
-    while used() - begin < time {
+    while cpu_time() - begin < time {
         n = std::hint::black_box(n + 1);
     }
     n

@@ -2,8 +2,10 @@
 //!
 //! A goroutine's wait goes by the poller of its runtime (the protocol is in `netpoll/direction.rs`); a
 //! descriptor is registered when somebody first has to wait for it, and then stays so. A plain thread
-//! waits by `ppoll`.
+//! waits by `ppoll`, which tells states and not edges: where it goes on to call ready what the operation finds
+//! not to be (there is an error, or urgent data, for somebody else to fetch), the thread asks with pauses.
 
+use super::pauses::Pauses;
 use crate::api::sync::queue::{Wait, enter};
 use crate::api::sync::raw_mutex::RawMutex;
 use crate::atomics::atomic::{AtomicU32, Ordering};
@@ -351,6 +353,7 @@ impl Pollable {
         mut limit: LiveLimit<'_, L>,
         op: &mut impl FnMut() -> io::Result<Done<T>>,
     ) -> io::Result<T> {
+        let mut pauses = None; // some once it was waited for
         loop {
             let (Begin::Try(attempt) | Begin::Drained(attempt)) = self.direction(side).begin();
             if self.desc.is_closed() {
@@ -365,7 +368,14 @@ impl Pollable {
                 return Err(limit.now.over());
             }
             let slice = interrupt::thread_patience(SLICE);
-            poll_thread(fd, side, limit.end.into_iter().chain(slice).min());
+            let end = limit.end.into_iter().chain(slice).min();
+            match &mut pauses {
+                Some(pauses) if is_ready(fd, side).unwrap_or(true) => pause_thread(pauses, end),
+                _ => {
+                    poll_thread(fd, side, end);
+                    pauses = Some(Pauses::after_another_try());
+                }
+            }
         }
     }
 }
@@ -414,14 +424,20 @@ pub(crate) fn is_ready(fd: BorrowedFd<'_>, side: Side) -> io::Result<bool> {
     poll(fd, side, Some(Duration::ZERO))
 }
 
+fn left(end: Option<Instant>) -> Option<Duration> {
+    end.map(|end| end.saturating_duration_since(Instant::now()))
+}
+
 /// Blocks the calling thread until the descriptor is ready, at most until `end`.
 fn poll_thread(fd: BorrowedFd<'_>, side: Side, end: Option<Instant>) {
     // Whatever comes of it, the operation is tried again.
-    let _ = poll(
-        fd,
-        side,
-        end.map(|end| end.saturating_duration_since(Instant::now())),
-    );
+    let _ = poll(fd, side, left(end));
+}
+
+/// Blocks the calling thread for the next pause, at most until `end`.
+fn pause_thread(pauses: &mut Pauses, end: Option<Instant>) {
+    let pause = left(end).into_iter().fold(pauses.take(), Duration::min);
+    std::thread::sleep(pause);
 }
 
 fn poll(fd: BorrowedFd<'_>, side: Side, timeout: Option<Duration>) -> io::Result<bool> {

@@ -12,11 +12,12 @@ use std::time::Instant;
 /// It is made non-blocking. An operation is tried first; if it would block, a goroutine parks until the
 /// descriptor is ready, and a plain thread blocks. `Read` and `Write` of the descriptor wait so; other
 /// operations by [`Registered::read_with`] and [`Registered::write_with`]. Any number of goroutines may
-/// use it at once; they get their turns in the order in which they came.
+/// use it at once. Who finds what it came for takes it at once, also before goroutines that wait for it; these take
+/// turns as at a [`Mutex`](crate::sync::Mutex): nobody is passed over for long.
 ///
-/// When it goes, the descriptor blocks as it did before, once no copy of it is registered any more. (If one file was opened and
-/// registered more than 64 times, or so many eventfds, pidfds or the like are, a descriptor that is only dropped may stay
-/// non-blocking for those who have copies; [`Registered::into_inner`] sees to it in any case.)
+/// When it goes, the descriptor blocks as it did before, once no copy of it is registered any more. (Where the system does not
+/// tell which are copies, before Linux 6.10 and if it refuses `kcmp`, one of the same file that did not block when it was
+/// registered is taken for one. All eventfds are of one file, all pidfds, and the like.)
 ///
 /// What can not be polled (a regular file) is always ready: its operations block the thread, as the runtime's
 /// hand-off allows.
@@ -74,15 +75,15 @@ impl<T: AsFd> Registered<T> {
     /// Gives the descriptor back, blocking as it was before. (It stays non-blocking as long as a copy of it, which shares the
     /// flag, is registered.)
     pub fn into_inner(mut self) -> T {
-        self.release(false);
+        self.release();
         self.io.take().expect("taken once")
     }
 
-    /// The descriptor goes, to its end (`closing`) or to somebody else.
-    fn release(&self, closing: bool) {
+    /// The descriptor goes, to its end or to somebody else.
+    fn release(&self) {
         if let Some(io) = &self.io {
             self.pollable.deregister(io.as_fd());
-            self.flag.restore(io.as_fd(), closing);
+            self.flag.restore(io.as_fd());
         }
     }
 
@@ -172,7 +173,7 @@ fn ready(io: &impl AsFd, side: Side) -> io::Result<()> {
 
 impl<T: AsFd> Drop for Registered<T> {
     fn drop(&mut self) {
-        self.release(true);
+        self.release();
     }
 }
 

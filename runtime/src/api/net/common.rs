@@ -22,7 +22,7 @@ macro_rules! descriptor {
             }
         }
 
-        /// The descriptor is made non-blocking; if it was, that is kept as `set_nonblocking`.
+        /// The descriptor is made non-blocking; if its user had made it so, that is kept as `set_nonblocking`.
         impl FromRawFd for $name {
             unsafe fn from_raw_fd(fd: RawFd) -> $name {
                 // SAFETY: the caller's promise.
@@ -30,7 +30,7 @@ macro_rules! descriptor {
             }
         }
 
-        /// The descriptor is made non-blocking; if it was, that is kept as `set_nonblocking`.
+        /// The descriptor is made non-blocking; if its user had made it so, that is kept as `set_nonblocking`.
         impl From<OwnedFd> for $name {
             fn from(fd: OwnedFd) -> $name {
                 $name(Socket::from_fd(fd))

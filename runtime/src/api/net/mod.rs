@@ -5,7 +5,8 @@
 //! and errors are those of std. An operation is tried first, by one system call; if it would block, a
 //! goroutine parks until the socket is ready, and other goroutines run meanwhile. On a plain thread it
 //! blocks that thread. Any number of goroutines and threads may use a socket at once, of several
-//! runtimes too; those who wait get their turns in the order in which they came.
+//! runtimes too. Who finds what it came for takes it at once, also before goroutines that wait for it; these take turns as at
+//! a [`Mutex`](crate::sync::Mutex): nobody is passed over for long.
 //!
 //! ```
 //! use runtime::net::{TcpListener, TcpStream};
@@ -50,8 +51,10 @@
 //! * Descriptors are non-blocking for the kernel, whatever `set_nonblocking` says, which is kept beside
 //!   them. So a copy of the descriptor that std has (`as_fd().try_clone_to_owned()`) is non-blocking,
 //!   too; and such a copy that is made a type of this module again is taken for one whose user has called
-//!   `set_nonblocking(true)`. Whoever is given the descriptor itself, by `into`, gets it as std would have it.
-//! * If somebody clears the flag of a descriptor that a listener here shares (a child that has inherited it, say), `accept`
+//!   `set_nonblocking(true)`. Whoever is given the descriptor itself, by `into`, gets it as std would have it, as soon as no
+//!   copy of it is [`Registered`](crate::io::Registered) any more.
+//! * If somebody clears the flag of a descriptor that a listener here shares (a child that has inherited it, say, or a
+//!   [`Registered`](crate::io::Registered) copy that goes and had found it blocking), `accept`
 //!   blocks its thread, and a cancelled goroutine is unwound after the next connection. (Reads and writes do not
 //!   depend on the flag.)
 //! * Timeouts that were not set by the methods here, but on a copy of the descriptor, are not seen.

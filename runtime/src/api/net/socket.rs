@@ -5,8 +5,9 @@
 
 use super::options::Options;
 use super::sys;
+use crate::api::io::pauses::Pauses;
 use crate::api::io::pollable::{Done, Limit, Pollable, Side, closed, is_ready};
-use crate::api::io::set_nonblocking;
+use crate::api::io::{give_flag_back, take_flag};
 use crate::api::time::sleep_until;
 use crate::atomics::atomic::{AtomicU64, Ordering};
 use crate::timer;
@@ -60,7 +61,7 @@ impl Socket {
     /// Takes any descriptor, with what was said of it.
     pub(super) fn from_fd(fd: OwnedFd) -> Socket {
         // Where it fails, the descriptor is no socket, and its operations will say so.
-        let nonblocking = set_nonblocking(fd.as_fd(), true).unwrap_or(false);
+        let nonblocking = take_flag(fd.as_fd()).unwrap_or(false);
         let new = Socket::from_nonblocking(socket2::Socket::from(fd));
         if nonblocking {
             new.options().set_nonblocking(true);
@@ -86,8 +87,7 @@ impl Socket {
             if let Some(options) = self.options.get() {
                 options.set_blocks();
             }
-            // It was set, so it can be set.
-            let _ = set_nonblocking(sock.as_fd(), false);
+            give_flag_back(sock.as_fd());
         }
         sock.into()
     }
@@ -410,21 +410,16 @@ impl Socket {
     }
 }
 
-/// The pauses of one who has to ask again, since there is no event to wait for: 20 µs (less than it takes
-/// to be woken on another thread), and twice as long each time, up to 1 ms (which costs a thousandth of a
-/// processor).
+/// The pauses of one who has to ask again, with the end of it all.
 struct Pause {
-    next: Duration,
+    pauses: Pauses,
     end: Option<Instant>,
 }
 
 impl Pause {
-    const FIRST: Duration = Duration::from_micros(20);
-    const LAST: Duration = Duration::from_millis(1);
-
     fn new(timeout: Option<Duration>) -> Pause {
         Pause {
-            next: Pause::FIRST,
+            pauses: Pauses::new(),
             end: timeout.and_then(|t| Instant::now().checked_add(t)),
         }
     }
@@ -437,9 +432,8 @@ impl Pause {
             return false;
         }
         let ends = self.end.into_iter().chain(deadline);
-        let until = ends.fold(now + self.next, Instant::min);
+        let until = ends.fold(now + self.pauses.take(), Instant::min);
         sleep_until(until);
-        self.next = (self.next * 2).min(Pause::LAST);
         Instant::now() >= until
     }
 }

@@ -16,8 +16,8 @@ pub(super) const BACKLOG: i32 = i32::MAX;
 
 /// A TCP server, as [`std::net::TcpListener`]: a goroutine parks where a thread would block.
 ///
-/// Any number of goroutines may accept from one listener; they get connections in the order in which
-/// they came.
+/// Any number of goroutines may accept from one listener. Who finds a connection when it comes takes it,
+/// also before those that wait; these take turns as at a [`Mutex`](crate::sync::Mutex): nobody is passed over for long.
 ///
 /// ```
 /// use runtime::net::{TcpListener, TcpStream};

@@ -117,7 +117,7 @@ impl TcpStream {
     /// What becomes of unsent bytes when the last handle is dropped (`SO_LINGER`). `None`: they are sent
     /// in the background. Zero: they are thrown away, and the connection is reset. Otherwise the
     /// drop *blocks its thread*, of goroutines too, until they are sent, at most for so long (in whole seconds:
-    /// a part of one counts as one).
+    /// a part of one counts as one; 68 years are the most).
     ///
     /// # Errors
     /// Those of the system.
@@ -125,7 +125,9 @@ impl TcpStream {
         // Rounded down, half a second would be zero: the bytes would be thrown away.
         let up = |time: Duration| {
             let part = u64::from(time.subsec_nanos() > 0);
-            Duration::from_secs(time.as_secs().saturating_add(part))
+            // The system takes so many; with more, what is left of the number may be zero.
+            let most = u64::from(i32::MAX.unsigned_abs());
+            Duration::from_secs(time.as_secs().saturating_add(part).min(most))
         };
         self.0.sock().set_linger(linger.map(up))
     }
