@@ -14,7 +14,7 @@
 //! | `timers.rs` | timers: who runs them, who sleeps until the next |
 //! | `watch.rs` | the protocol between adding a timer and going to sleep |
 //! | `netpoll.rs` | who polls for the network, and when |
-//! | `room.rs` | to how few Ps the network is left where CPUs are short |
+//! | `room.rs`, `crowd.rs` | to how few Ps the network is left where CPUs are short |
 //! | `interrupt.rs` | waits that are cut short: cancel, timeouts |
 //! | `hogs.rs` | goroutines that keep their threads |
 //! | `leaks.rs` | who can never go on |
@@ -23,6 +23,7 @@
 //! | `start.rs`, `shutdown.rs`, `thread.rs` | beginnings and ends |
 //! | `snapshot.rs`, `metrics.rs` | what traces, dumps and metrics say |
 
+mod crowd;
 mod deadlock;
 mod find;
 mod handoff;
