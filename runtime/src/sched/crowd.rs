@@ -7,26 +7,34 @@ use crate::timer::Nanos;
 /// is thought to be no better.
 const LOOKS: u32 = 3;
 const GIVE_UP: u32 = 5;
-/// For how long the network is left to fewer Ps before one more is tried. It doubles if that was too many.
-const TRY_AFTER: Nanos = 100_000_000;
-const TRY_AFTER_MOST: Nanos = 800_000_000;
-/// For how long it is not tried with fewer again after that was no better. It doubles if it is no better again.
-const LEAVE: Nanos = 250_000_000;
-const LEAVE_MOST: Nanos = 32_000_000_000;
+/// For so many periods the network is left to fewer Ps before one more is tried. It doubles if that was too many.
+const TRY_AFTER: u64 = 10;
+const TRY_AFTER_MOST: u64 = 80;
+/// For so many it is not tried with fewer again after that was no better. It doubles if it is no better again.
+const LEAVE: u64 = 25;
+const LEAVE_MOST: u64 = 3200;
+/// A thread that was woken has waited so long for its CPU without any shortage, about.
+const WAKE_UP: Nanos = 5_000;
+
 /// What the threads have had in some time, all together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Share {
     pub(super) time: Nanos,
     pub(super) ran: Nanos,
     /// For a CPU.
     pub(super) waited: Nanos,
+    /// How often one got a CPU.
+    pub(super) slices: u64,
 }
 
 impl Share {
     /// Whether they have waited for long, compared to what they ran. (Two Ms and a load that fill two CPUs: as long
-    /// as they run. One M and that load: a fiftieth.)
+    /// as they run. One M and that load: a fiftieth.) Not if they hardly want any.
     pub(super) fn is_crowded(self) -> bool {
-        self.waited > self.ran / 4 && self.waited > self.time / 16
+        let waited = self
+            .waited
+            .saturating_sub(self.slices.saturating_mul(WAKE_UP));
+        self.ran + waited > self.time / 2 && waited > self.ran / 4
     }
 
     /// For how many of them there was a CPU.
@@ -39,19 +47,22 @@ impl Share {
 #[derive(Debug)]
 pub(super) struct Crowd {
     procs: u32,
+    period: Nanos,
     stage: Stage,
+    /// There is no new bound before.
+    not_before: Nanos,
     /// See [`TRY_AFTER`].
-    try_after: Nanos,
+    try_after: u64,
     /// How many more are tried the next time.
     step: u32,
     /// See [`LEAVE`].
-    leave: Nanos,
+    leave: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// No bound. It was crowded at so many looks in a row.
-    All { crowded: u32, not_before: Nanos },
+    All { crowded: u32 },
     /// That many have so many looks behind them, the last of which were crowded.
     Fewer {
         most: u32,
@@ -64,13 +75,12 @@ enum Stage {
 }
 
 impl Crowd {
-    pub(super) fn new(procs: usize) -> Crowd {
+    pub(super) fn new(procs: usize, period: Nanos) -> Crowd {
         Crowd {
             procs: procs as u32,
-            stage: Stage::All {
-                crowded: 0,
-                not_before: 0,
-            },
+            period,
+            stage: Stage::All { crowded: 0 },
+            not_before: 0,
             try_after: TRY_AFTER,
             step: 1,
             leave: LEAVE,
@@ -90,16 +100,24 @@ impl Crowd {
             most,
             looks: 0,
             crowded: 0,
-            until: now + self.try_after,
+            until: now + self.try_after * self.period,
         }
     }
 
-    /// There was nothing to measure for a while.
+    fn more(&self, before: u32) -> Stage {
+        Stage::More {
+            before,
+            most: (before + self.step).min(self.procs),
+            looks: 0,
+        }
+    }
+
+    /// There is nothing to decide at present.
     pub(super) fn forget(&mut self, now: Nanos) {
-        self.stage = Stage::All {
-            crowded: 0,
-            not_before: now,
-        };
+        if self.bound().is_some() {
+            self.not_before = now + LEAVE * self.period;
+        }
+        self.stage = Stage::All { crowded: 0 };
     }
 
     /// Goes on by one period.
@@ -107,17 +125,11 @@ impl Crowd {
         let crowded = share.is_crowded();
         let in_row = |before: u32| if crowded { before + 1 } else { 0 };
         self.stage = match self.stage {
-            Stage::All {
-                crowded,
-                not_before,
-            } => match in_row(crowded) {
-                LOOKS.. if now >= not_before => {
+            Stage::All { crowded } => match in_row(crowded) {
+                LOOKS.. if now >= self.not_before => {
                     self.fewer(share.cpus().clamp(1, self.procs - 1), now)
                 }
-                crowded => Stage::All {
-                    crowded,
-                    not_before,
-                },
+                crowded => Stage::All { crowded },
             },
             // The first look is of the time in which it changed.
             Stage::Fewer {
@@ -138,20 +150,13 @@ impl Crowd {
                 until,
             } => match in_row(crowded) {
                 GIVE_UP.. => {
-                    let not_before = now + self.leave;
+                    self.not_before = now + self.leave * self.period;
                     self.leave = (self.leave * 2).min(LEAVE_MOST);
-                    Stage::All {
-                        crowded: 0,
-                        not_before,
-                    }
+                    Stage::All { crowded: 0 }
                 }
                 0 if now >= until => {
                     self.leave = LEAVE;
-                    Stage::More {
-                        before: most,
-                        most: (most + self.step).min(self.procs),
-                        looks: 0,
-                    }
+                    self.more(most)
                 }
                 crowded => Stage::Fewer {
                     most,
@@ -178,13 +183,10 @@ impl Crowd {
                 self.try_after = TRY_AFTER;
                 if most == self.procs {
                     self.step = 1;
-                    Stage::All {
-                        crowded: 0,
-                        not_before: now,
-                    }
+                    Stage::All { crowded: 0 }
                 } else {
                     self.step *= 2;
-                    self.fewer(most, now)
+                    self.more(most)
                 }
             }
         };
@@ -215,7 +217,7 @@ mod tests {
                 cpus,
                 others,
                 wanted: cpus,
-                crowd: Crowd::new(cpus as usize),
+                crowd: Crowd::new(cpus as usize, PERIOD),
                 now: 0,
             }
         }
@@ -234,6 +236,7 @@ mod tests {
                     time: PERIOD,
                     ran,
                     waited: wish - ran,
+                    slices: 0,
                 };
                 self.crowd.advance(share, self.now);
                 busy[ours as usize] += 1.0 / periods as f64;

@@ -50,7 +50,7 @@ const SCAVENGE_BATCH: usize = 256;
 
 /// What the monitor remembers of a P.
 #[derive(Clone)]
-pub(super) struct Seen {
+struct Seen {
     tick: u64,
     /// When it first saw this tick.
     since: Instant,
@@ -58,15 +58,8 @@ pub(super) struct Seen {
     looked: Instant,
     /// CPU time of the thread at the last look, in ns.
     cpu: u64,
-}
-
-impl Seen {
-    /// Whether `p`, of which this is remembered, is held by an M and has not picked for so long.
-    pub(super) fn is_stuck(&self, p: &P, long: Duration) -> bool {
-        let held = !p.m.load(Ordering::Relaxed).is_null();
-        let same = p.schedtick.load(Ordering::Relaxed) == self.tick;
-        held && same && self.since.elapsed() >= long
-    }
+    /// Goroutines that the network had made runnable there at the last look.
+    network: u64,
 }
 
 impl Sched {
@@ -87,6 +80,7 @@ impl Sched {
                 since: Instant::now(),
                 looked: Instant::now(),
                 cpu: 0,
+                network: 0,
             };
             self.ps.len()
         ];
@@ -127,7 +121,7 @@ impl Sched {
             }
             self.join_ended_threads();
             if let Some(room) = &mut room {
-                self.watch_room(room, &seen);
+                self.watch_room(room);
             }
             if last_scavenge.elapsed() >= SCAVENGE_EVERY {
                 last_scavenge = Instant::now();
@@ -252,7 +246,9 @@ impl Sched {
             if tick != seen.tick {
                 let passed = tick.wrapping_sub(seen.tick);
                 let time = seen.looked.elapsed().as_nanos() as Nanos;
-                let spared = self.network_has_enough() && room::are_short(time, passed);
+                let network = p.counters.network_readied.load(Ordering::Relaxed);
+                let served = network != std::mem::replace(&mut seen.network, network);
+                let spared = served && self.network_has_enough() && room::are_short(time, passed);
                 p.thefts.spare(spared);
                 if self.idle.npidle() > 0 && !spared {
                     p.thefts.seen(time, passed as u32, p.runq.started_len());
@@ -365,13 +361,13 @@ fn is_blocked(m: &M, cpu: &mut u64) -> bool {
 
 /// Whether the M's thread sleeps in the kernel at this moment, by what the kernel says, if it says anything: to ask
 /// takes a descriptor.
-fn is_asleep(m: &M) -> bool {
+pub(super) fn is_asleep(m: &M) -> bool {
     let tid = m.tid.load(Ordering::Relaxed);
     thread_state(tid).is_none_or(|state| matches!(state, b'S' | b'D'))
 }
 
 /// CPU time that a thread has used, in ns; 0 if unknown.
-fn thread_cpu_ns(tid: u32) -> u64 {
+pub(super) fn thread_cpu_ns(tid: u32) -> u64 {
     // The kernel's encoding of a thread's scheduler clock: see clock_getcpuclockid(3) in libcs.
     let clock = (!(tid as libc::clockid_t) << 3) | 6;
     let mut t = libc::timespec {

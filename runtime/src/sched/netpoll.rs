@@ -106,7 +106,8 @@ impl Sched {
         let waiting = p.runq.len();
         p.poll_from
             .set(p.schedtick.load(Ordering::Relaxed) + waiting as u64);
-        if any && waiting > 1 && !p.thefts.is_spared() {
+        let spared = p.thefts.is_spared() && self.network_has_enough();
+        if any && waiting > 1 && !spared {
             p.thefts.forgive(); // what came from outside shall not wait
             self.work_in_deque();
         }

@@ -1,8 +1,8 @@
 //! How many Ps the network is given where CPUs are short.
 //!
 //! An idle M that sleeps in the poller takes each message that comes while another M is busy with earlier ones; with
-//! a CPU to itself it answers at once. If all CPUs are taken (by the clients of a benchmark on the same machine, by the
-//! program's neighbours, by a quota), it can only take its time from the M that is busy, or from those who
+//! a CPU to itself it answers at once. If all CPUs are taken (by clients on the same machine, by the program's
+//! neighbours), it can only take its time from the M that is busy, or from those who
 //! send: threads preempt each other for a few messages at a time, each wake-up is paid for by a sender, and what a
 //! preempted M has queued waits for a slice of the kernel's. With a hundred clients on two CPUs, two Ms need a fifth
 //! more time for each echo than one, and the slowest of a hundred messages twice as long.
@@ -18,29 +18,32 @@
 //! While it is so, and as many Ps are busy:
 //!
 //! * an M that goes idle does not sleep in the poller: the busy ones poll on their way, at least every 500 µs;
-//! * a P whose goroutines take short turns ([`SHORT`]) is *spared*: nobody is woken for what a poll has found for it, and
-//!   nobody takes from it what has run before (`p/thefts.rs`).
+//! * a P that the network has served since the monitor's last look, and whose goroutines take short turns ([`SHORT`], on
+//!   average), is *spared*: nobody is woken for what a poll has found for it, and nobody takes from it what has run
+//!   before (`p/thefts.rs`).
 //!
-//! All else is as ever: new goroutines are stolen, an M is woken for them, and so it is with those that compute. A P that
-//! has not picked since the monitor's last look is not spared. Beside a goroutine that computes, or that blocks its
-//! thread, the monitor polls once in a millisecond, until that P no longer counts as busy ([`STUCK`]) and somebody sleeps
-//! in the poller again.
+//! All else is as ever: new goroutines are stolen, an M is woken for them, and so it is with those that compute. A P whose
+//! goroutine computes, or sleeps in the kernel, from one look of the monitor to the next (a millisecond) is not spared, and
+//! for a [`WHILE`] not counted as busy, so somebody sleeps in the poller beside it; until that is seen, the monitor
+//! polls.
 
 use super::Sched;
 use super::crowd::{Crowd, Share};
-use super::monitor::Seen;
+use super::monitor::{is_asleep, thread_cpu_ns};
 use crate::atomics::Ordering;
 use crate::atomics::atomic::AtomicU32;
 use crate::p::P;
 use crate::timer::{self, Nanos};
 use std::collections::HashMap;
-use std::time::Duration;
 
 /// From one sum to the next, with up to eight Ps; to ask takes some 5 µs for each.
 pub(super) const PERIOD: Nanos = 10_000_000;
-/// A P that has not picked for so long does not count as one that is busy with the network. More than a slice of the
-/// kernel's: one that only waits for a CPU shall not bring another M to those that wait.
-const STUCK: Duration = Duration::from_millis(5);
+/// A thread that has held no P for so many sums is left out of them.
+const FORGET: u32 = 8;
+/// A P whose goroutine has computed or slept for longer, between two looks of the monitor, does not count as one that is
+/// busy with the network, and so for a while.
+const LONG: Nanos = 500_000;
+const WHILE: Nanos = 20_000_000;
 
 /// A pick that takes less is a short turn.
 const SHORT: Nanos = 50_000;
@@ -62,35 +65,45 @@ pub(crate) enum Room {
 
 /// The bound that all Ms see.
 #[derive(Debug)]
-pub(super) struct Bound(AtomicU32);
+pub(super) struct Bound {
+    /// Ps for the network.
+    most: AtomicU32,
+    /// And those that are busy with other things.
+    busy: AtomicU32,
+}
 
 impl Bound {
     const NONE: u32 = u32::MAX;
 
     pub(super) fn none() -> Bound {
-        Bound(AtomicU32::new(Bound::NONE))
+        Bound {
+            most: AtomicU32::new(Bound::NONE),
+            busy: AtomicU32::new(Bound::NONE),
+        }
     }
 
     /// Whether the network has enough if so many Ps are busy.
     #[inline]
     pub(super) fn is_reached(&self, busy: usize) -> bool {
         // Relaxed: a hint. Who sees an old one wakes somebody in vain, or leaves to the monitor what it looks for.
-        busy >= self.0.load(Ordering::Relaxed) as usize
-    }
-
-    fn is_some(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != Bound::NONE
+        busy >= self.busy.load(Ordering::Relaxed) as usize
     }
 
     /// Of so many Ps, how many the network may have.
     pub(super) fn of(&self, procs: usize) -> usize {
-        procs.min(self.0.load(Ordering::Relaxed) as usize)
+        procs.min(self.most.load(Ordering::Relaxed) as usize)
     }
 
-    /// Sets it; whether it is higher than it was.
-    fn set(&self, most: Option<u32>) -> bool {
+    fn is_some(&self) -> bool {
+        self.most.load(Ordering::Relaxed) != Bound::NONE
+    }
+
+    /// Sets it, with so many that are busy with other things; whether it is higher than it was.
+    fn set(&self, most: Option<u32>, others: u32) -> bool {
         let most = most.unwrap_or(Bound::NONE);
-        self.0.swap(most, Ordering::Relaxed) < most
+        self.most.store(most, Ordering::Relaxed);
+        let busy = most.saturating_add(others);
+        self.busy.swap(busy, Ordering::Relaxed) < busy
     }
 }
 
@@ -100,85 +113,166 @@ pub(super) struct Watch {
     period: Nanos,
     /// When the sums were taken last.
     looked: Nanos,
-    /// For how long each thread has run and waited in all, by its number.
-    threads: HashMap<u32, (Nanos, Nanos)>,
+    /// Threads that have held a P of late, by their numbers.
+    threads: HashMap<u32, Thread>,
+    turns: Vec<Turn>,
+}
+
+#[derive(Clone, Copy)]
+struct Thread {
+    times: Times,
+    /// Sums since it was seen with a P.
+    without: u32,
+}
+
+/// What a P was seen to do.
+#[derive(Clone)]
+struct Turn {
+    tick: u64,
+    /// When, and the CPU time of its thread then.
+    at: Nanos,
+    cpu: Nanos,
+    /// Until when it counts as busy with other things than the network.
+    until: Nanos,
 }
 
 impl Watch {
     /// `None` where there is nothing to decide.
     pub(super) fn new(procs: usize) -> Option<Watch> {
+        let turn = Turn {
+            tick: u64::MAX,
+            at: 0,
+            cpu: 0,
+            until: 0,
+        };
+        let period = PERIOD * procs.div_ceil(8) as Nanos;
         (procs > 1).then(|| Watch {
-            crowd: Crowd::new(procs),
-            period: PERIOD * procs.div_ceil(8) as Nanos,
+            crowd: Crowd::new(procs, period),
+            period,
             looked: 0,
             threads: HashMap::new(),
+            turns: vec![turn; procs],
         })
     }
 
-    /// What these threads have had since the last time, if that is not long ago.
-    fn share(&mut self, tids: impl Iterator<Item = u32>, now: Nanos) -> Option<Share> {
+    /// What the threads have had since the last time, if that is not long ago; these hold a P.
+    fn share(&mut self, holders: impl Iterator<Item = u32>, now: Nanos) -> Option<Share> {
         let time = now - std::mem::replace(&mut self.looked, now);
-        let times: HashMap<_, _> = tids.filter_map(|tid| Some((tid, times(tid)?))).collect();
-        let before = std::mem::replace(&mut self.threads, times);
-        let mut share = Share {
-            time,
-            ran: 0,
-            waited: 0,
-        };
-        for (tid, (ran, waited)) in &self.threads {
-            if let Some(before) = before.get(tid) {
-                share.ran += ran.saturating_sub(before.0);
-                share.waited += waited.saturating_sub(before.1);
+        for tid in holders {
+            let new = || {
+                Some(Thread {
+                    times: times(tid)?,
+                    without: 0,
+                })
+            };
+            match self.threads.get_mut(&tid) {
+                Some(thread) => thread.without = 0,
+                None => drop(new().map(|thread| self.threads.insert(tid, thread))),
             }
         }
+        let mut share = Share {
+            time,
+            ..Share::default()
+        };
+        self.threads.retain(|&tid, thread| {
+            let Some(times) = times(tid) else {
+                return false;
+            };
+            share.ran += times.ran.saturating_sub(thread.times.ran);
+            share.waited += times.waited.saturating_sub(thread.times.waited);
+            share.slices += times.slices.saturating_sub(thread.times.slices);
+            thread.times = times;
+            thread.without += 1;
+            thread.without <= FORGET
+        });
         (time <= 4 * self.period).then_some(share)
     }
 }
 
-/// For how long a thread of this process has run, and for how long it has waited for a CPU.
-fn times(tid: u32) -> Option<(Nanos, Nanos)> {
+impl Turn {
+    /// A look at `p`: whether it is busy with other things than the network.
+    fn look(&mut self, p: &P, now: Nanos) -> bool {
+        // Acquire: pairs with the Release in `attach`.
+        // SAFETY: Ms live as long as their runtime.
+        let Some(m) = (unsafe { p.m.load(Ordering::Acquire).as_ref() }) else {
+            self.tick = u64::MAX;
+            return false;
+        };
+        let tick = p.schedtick.load(Ordering::Relaxed);
+        let (same, time) = (tick == self.tick, now - self.at);
+        if same && time < LONG {
+            return now < self.until;
+        }
+        let cpu = thread_cpu_ns(m.tid.load(Ordering::Relaxed));
+        // One that neither runs nor sleeps waits for a CPU: no other M shall come to those that wait for one.
+        if same && (cpu.saturating_sub(self.cpu) > time / 2 || is_asleep(m)) {
+            self.until = now + WHILE;
+        }
+        (self.tick, self.at, self.cpu) = (tick, now, cpu);
+        now < self.until
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Times {
+    ran: Nanos,
+    waited: Nanos,
+    slices: u64,
+}
+
+/// For how long a thread of this process has run, how long it has waited for a CPU, and how often it got one.
+fn times(tid: u32) -> Option<Times> {
     let text = std::fs::read_to_string(format!("/proc/self/task/{tid}/schedstat")).ok()?;
     let mut numbers = text.split_whitespace().map_while(|n| n.parse().ok());
-    Some((numbers.next()?, numbers.next()?))
+    Some(Times {
+        ran: numbers.next()?,
+        waited: numbers.next()?,
+        slices: numbers.next()?,
+    })
 }
 
 impl Sched {
     /// Looks, if it is time, whether CPUs are short.
-    pub(super) fn watch_room(&self, watch: &mut Watch, seen: &[Seen]) {
+    pub(super) fn watch_room(&self, watch: &mut Watch) {
         let now = timer::now();
-        let judged = self.config.room == Room::Judged && self.net.is_active();
-        if judged && now - watch.looked >= watch.period {
-            let tids: Vec<_> = {
-                let state = self.lock.lock();
-                let ms = state.threads.records().filter(|m| {
-                    // Not those that a goroutine blocks, or computes on, without a P.
-                    // SAFETY: an M of this runtime.
-                    let has_p = unsafe { P::held_by(m) }.is_some();
-                    has_p || m.curg.load(Ordering::Relaxed).is_null()
-                });
-                ms.map(|m| m.tid.load(Ordering::Relaxed)).collect()
-            };
-            let tids = tids.into_iter().filter(|&tid| tid != 0);
-            match watch.share(tids, now) {
-                Some(share) => watch.crowd.advance(share, now),
-                None => watch.crowd.forget(now),
-            }
-        }
         let bound = match self.config.room {
             Room::Always => Some(1),
-            Room::Judged | Room::Never => watch.crowd.bound(),
+            Room::Never => None,
+            Room::Judged if !self.net.is_active() => {
+                watch.crowd.forget(now);
+                None
+            }
+            Room::Judged => {
+                if now - watch.looked >= watch.period {
+                    // Acquire: pairs with the Release in `attach`.
+                    let ms = self.ps.iter().map(|p| p.m.load(Ordering::Acquire));
+                    // SAFETY: Ms live as long as their runtime.
+                    let ms = ms.filter_map(|m| unsafe { m.as_ref() });
+                    let tids = ms.map(|m| m.tid.load(Ordering::Relaxed));
+                    if let Some(share) = watch.share(tids.filter(|&tid| tid != 0), now) {
+                        watch.crowd.advance(share, now);
+                    }
+                }
+                watch.crowd.bound()
+            }
         };
-        if bound.is_none() && !self.room.is_some() {
+        if bound.is_none() {
+            if self.room.is_some() {
+                self.ps.iter().for_each(|p| p.thefts.spare(false));
+                self.raise_room(None, 0);
+            }
             return;
         }
-        let stuck = self.ps.iter().zip(seen);
-        let stuck = stuck.filter(|(p, seen)| seen.is_stuck(p, STUCK)).count() as u32;
-        if self.room.set(bound.map(|most| most + stuck)) {
-            // Somebody should sleep in the poller, perhaps, and nobody does.
-            let unwatched = self.network_unwatched(&self.lock.lock());
-            if unwatched {
-                self.work_in_deque();
-            }
+        let turns = self.ps.iter().zip(&mut watch.turns);
+        let others = turns.filter_map(|(p, turn)| turn.look(p, now).then_some(()));
+        let others = others.count() as u32;
+        self.raise_room(bound, others);
+    }
+
+    /// Sets the bound. If it is higher somebody should sleep in the poller, perhaps, and nobody does.
+    fn raise_room(&self, bound: Option<u32>, others: u32) {
+        if self.room.set(bound, others) && self.network_unwatched(&self.lock.lock()) {
+            self.work_in_deque();
         }
     }
 }

@@ -33,6 +33,8 @@ struct Member {
 /// Among so few all are looked at. It takes 0.1 µs for each, and finds copies that came when somebody had cleared the flag
 /// under those that were here.
 const FEW: usize = 64;
+/// Among more that did not block when they came nobody is looked for, and one of them is taken for a copy.
+const MANY: usize = 1000;
 
 static ALL: Mutex<BTreeMap<File, Alike>> = Mutex::new(BTreeMap::new());
 
@@ -58,6 +60,9 @@ impl Alike {
         let blocked = one.blocked;
         self.all.remove(&fd);
         self.late.remove(&fd);
+        if blocked && self.late.len() > MANY {
+            return false;
+        }
         if blocked && let Some(copy) = self.copy_of(fd, is_copy) {
             copy.blocked = true;
             return false;
@@ -157,12 +162,15 @@ fn is_copy(a: RawFd, b: RawFd) -> Option<bool> {
     /// Since Linux 6.10; not in the libc crate.
     const F_DUPFD_QUERY: libc::c_int = 1024 + 3;
     const KCMP_FILE: libc::c_int = 0;
+    let errno = || io::Error::last_os_error().raw_os_error();
     // SAFETY: these ask about descriptors.
     unsafe {
         match libc::fcntl(a, F_DUPFD_QUERY, b) {
             -1 => {
                 let me = libc::getpid();
                 match libc::syscall(libc::SYS_kcmp, me, me, KCMP_FILE, a, b) {
+                    // One of them is closed already.
+                    -1 if errno() == Some(libc::EBADF) => Some(false),
                     -1 => None,
                     order => Some(order == 0),
                 }
@@ -237,5 +245,11 @@ mod tests {
         assert!(!alike.go(0, ask));
         assert!(alike.go(9_001, ask));
         assert!(!alike.go(9_000, ask));
+        // Nor for long.
+        asked.set(0);
+        alike.come(0, true);
+        (10_000..12_000).for_each(|fd| alike.come(fd, false));
+        assert!(!alike.go(0, ask));
+        assert_eq!(asked.get(), 0);
     }
 }

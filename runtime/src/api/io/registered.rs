@@ -17,7 +17,8 @@ use std::time::Instant;
 ///
 /// When it goes, the descriptor blocks as it did before, once no copy of it is registered any more. (Where the system does not
 /// tell which are copies, before Linux 6.10 and if it refuses `kcmp`, one of the same file that did not block when it was
-/// registered is taken for one. All eventfds are of one file, all pidfds, and the like.)
+/// registered is taken for one; and so it is among more than a thousand of these. All eventfds are of one file, all pidfds, and
+/// the like.)
 ///
 /// What can not be polled (a regular file) is always ready: its operations block the thread, as the runtime's
 /// hand-off allows.
