@@ -288,4 +288,31 @@ mod tests {
             assert_eq!(machine.crowd.bound(), None, "{cpus}");
         }
     }
+
+    #[test]
+    fn what_was_forgotten_is_not_tried_at_once() {
+        let mut machine = Machine::new(2, 1);
+        machine.run(SECOND);
+        assert_eq!(machine.crowd.bound(), Some(1));
+        machine.crowd.forget(machine.now);
+        assert_eq!(machine.crowd.bound(), None);
+        let busy = machine.run(SECOND / 5);
+        assert!(busy[2] > 0.99, "{busy:?}");
+        machine.run(SECOND);
+        assert!(machine.crowd.bound().is_some());
+    }
+
+    #[test]
+    fn to_be_woken_often_is_no_shortage() {
+        let share = |ran, waited, slices| Share {
+            time: 10_000_000,
+            ran: ran * 1000,
+            waited: waited * 1000,
+            slices,
+        };
+        assert!(share(9_000, 9_000, 200).is_crowded());
+        assert!(share(500, 9_000, 200).is_crowded());
+        assert!(!share(6_000, 3_000, 1_000).is_crowded());
+        assert!(!share(1_500, 1_500, 10).is_crowded());
+    }
 }
