@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn to_be_woken_often_is_no_shortage() {
-        let share = |ran, waited, slices| Share {
+        let share = |ran: Nanos, waited: Nanos, slices| Share {
             time: 10_000_000,
             ran: ran * 1000,
             waited: waited * 1000,
