@@ -3,6 +3,8 @@
 #[path = "support/busy.rs"]
 mod busy;
 mod support;
+#[path = "support/system.rs"]
+mod system;
 
 use busy::Busy;
 use runtime::{Runtime, go, yield_now};
@@ -10,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 use support::{eventually, within_minute};
+use system::spin;
 
 /// A pair of goroutines that wake each other until `stop`, and count.
 fn pair(picks: &Arc<AtomicUsize>, stop: &Arc<AtomicBool>) {
@@ -214,10 +217,7 @@ fn goroutines_that_use_whole_slices_do_not_starve_the_global_queue() {
 fn fresh_ones_that_take_long_do_not_starve_the_global_queue() {
     /// Computes for a while, and leaves the rest to a child.
     fn chain(stop: Arc<AtomicBool>) {
-        let since = Instant::now();
-        while since.elapsed() < Duration::from_millis(5) {
-            std::hint::spin_loop();
-        }
+        spin(Duration::from_millis(5));
         if !stop.load(SeqCst) {
             drop(go!(move || chain(stop)));
         }
@@ -295,10 +295,7 @@ fn long_picks_do_not_starve_the_global_queue() {
             3,
             |f| rt.spawn(f),
             || {
-                let since = Instant::now();
-                while since.elapsed() < Duration::from_millis(5) {
-                    std::hint::spin_loop();
-                }
+                spin(Duration::from_millis(5));
                 yield_now();
             },
         );

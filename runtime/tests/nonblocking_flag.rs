@@ -1,26 +1,24 @@
 //! The non-blocking flag of what was opened, which copies share: it is set while one is registered, and comes back.
 
 mod support;
+#[path = "support/system.rs"]
+mod system;
 
 use runtime::io::Registered;
 use runtime::net::UnixStream;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write, pipe};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream as StdStream;
 use std::time::{Duration, Instant};
 use support::everywhere;
+use system::event;
 
 fn blocks(fd: &impl AsRawFd) -> bool {
     // SAFETY: asks for flags.
     let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
     flags & libc::O_NONBLOCK == 0
-}
-
-fn event() -> File {
-    // SAFETY: a new descriptor, which is nobody's.
-    unsafe { File::from_raw_fd(libc::eventfd(0, 0)) }
 }
 
 /// Whether the system tells copies of what was opened from others: since Linux 6.10, or where `kcmp` is allowed.

@@ -7,12 +7,11 @@ mod system;
 
 use runtime::io::Registered;
 use runtime::net::{TcpListener, TcpStream, UdpSocket};
-use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 use support::within_minute;
-use system::cpu_time;
+use system::{cpu_time, event};
 
 const WAIT: Duration = Duration::from_millis(300);
 
@@ -114,9 +113,7 @@ fn a_stream_whose_next_byte_is_urgent() {
 #[test]
 fn an_eventfd_that_is_nearly_full() {
     within_minute(|| {
-        // SAFETY: a new descriptor, which is nobody's.
-        let event = unsafe { File::from_raw_fd(libc::eventfd(0, 0)) };
-        let mut event = Registered::new(event).unwrap();
+        let mut event = Registered::new(event()).unwrap();
         event.write_all(&(u64::MAX - 3).to_ne_bytes()).unwrap();
         assert!(polls(&event, libc::POLLOUT));
         let end = Instant::now() + WAIT;

@@ -3,6 +3,8 @@
 #[path = "support/busy.rs"]
 mod busy;
 mod support;
+#[path = "support/system.rs"]
+mod system;
 
 use busy::Busy;
 use runtime::net::UnixStream;
@@ -10,8 +12,9 @@ use runtime::{JoinHandle, go, yield_now};
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use support::{child, eventually, is_child, scale, within_minute};
+use system::spin;
 
 /// Runs `f` with 2, 4 and 8 Ps, of which the network has one, in a process of its own.
 #[track_caller]
@@ -64,13 +67,6 @@ fn exchanges_beside(pairs: usize, f: impl Fn()) {
     all.into_iter().for_each(|h| h.join().unwrap());
 }
 
-fn compute(time: Duration) {
-    let since = Instant::now();
-    while since.elapsed() < time {
-        std::hint::spin_loop();
-    }
-}
-
 #[test]
 fn many_exchange_messages() {
     with_one_p("many_exchange_messages", || exchanges_beside(50, yield_now));
@@ -79,8 +75,8 @@ fn many_exchange_messages() {
 #[test]
 fn some_do_beside_one_that_computes() {
     with_one_p("some_do_beside_one_that_computes", || {
-        // A message waits for 5 ms at most. All of them in turn: for 10 s.
-        exchanges_beside(10, || compute(Duration::from_secs(1)));
+        // A message waits for some milliseconds at most, until the monitor sees that a P does not come round.
+        exchanges_beside(10, || _ = spin(Duration::from_secs(1)));
     });
 }
 
@@ -98,7 +94,7 @@ fn some_do_beside_those_that_do_so_for_a_moment() {
             3,
             |f| go!(f),
             || {
-                compute(Duration::from_micros(700));
+                spin(Duration::from_micros(700));
                 yield_now();
             },
         );

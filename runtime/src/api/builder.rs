@@ -177,9 +177,9 @@ impl Builder {
     }
 
     /// Whether the network is left to fewer Ps *where CPUs are short*: where the threads wait for a CPU for more than a quarter
-    /// of the time that they run, and wait less if there are fewer (true). Then an idle P is not called in for what
+    /// of the time that they run, and hardly wait if there are fewer (true). Then an idle P is not called in for what
     /// comes over a socket while as many are busy as there were CPUs for. Beside clients, or other programs, that take
-    /// the rest, a message takes a fifth less time by it, and the slowest half. What it costs is that beside a
+    /// the rest, a message takes some per cent less time by it, and the slowest a quarter to a half. What it costs is that beside a
     /// goroutine that computes, or blocks its thread, a message may wait for a millisecond or two.
     pub fn make_room(mut self, yes: bool) -> Builder {
         self.room = if yes { Room::Judged } else { Room::Never };

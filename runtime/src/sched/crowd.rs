@@ -49,6 +49,8 @@ pub(super) struct Crowd {
     procs: u32,
     period: Nanos,
     stage: Stage,
+    /// The bound has just changed: the next look is of the time in which it did.
+    changed: bool,
     /// There is no new bound before.
     not_before: Nanos,
     /// See [`TRY_AFTER`].
@@ -63,15 +65,14 @@ pub(super) struct Crowd {
 enum Stage {
     /// No bound. It was crowded at so many looks in a row.
     All { crowded: u32 },
-    /// That many have so many looks behind them, the last of which were crowded.
+    /// That many, at least until then. It was crowded at so many looks in a row.
     Fewer {
         most: u32,
-        looks: u32,
         crowded: u32,
         until: Nanos,
     },
     /// More than before, to see.
-    More { before: u32, most: u32, looks: u32 },
+    More { before: u32, most: u32 },
 }
 
 impl Crowd {
@@ -80,6 +81,7 @@ impl Crowd {
             procs: procs as u32,
             period,
             stage: Stage::All { crowded: 0 },
+            changed: false,
             not_before: 0,
             try_after: TRY_AFTER,
             step: 1,
@@ -95,20 +97,20 @@ impl Crowd {
         }
     }
 
-    fn fewer(&self, most: u32, now: Nanos) -> Stage {
+    fn fewer(&mut self, most: u32, now: Nanos) -> Stage {
+        self.changed = true;
         Stage::Fewer {
             most,
-            looks: 0,
             crowded: 0,
             until: now + self.try_after * self.period,
         }
     }
 
-    fn more(&self, before: u32) -> Stage {
+    fn more(&mut self, before: u32) -> Stage {
+        self.changed = true;
         Stage::More {
             before,
             most: (before + self.step).min(self.procs),
-            looks: 0,
         }
     }
 
@@ -118,10 +120,14 @@ impl Crowd {
             self.not_before = now + LEAVE * self.period;
         }
         self.stage = Stage::All { crowded: 0 };
+        self.changed = false;
     }
 
     /// Goes on by one period.
     pub(super) fn advance(&mut self, share: Share, now: Nanos) {
+        if std::mem::take(&mut self.changed) {
+            return;
+        }
         let crowded = share.is_crowded();
         let in_row = |before: u32| if crowded { before + 1 } else { 0 };
         self.stage = match self.stage {
@@ -131,21 +137,8 @@ impl Crowd {
                 }
                 crowded => Stage::All { crowded },
             },
-            // The first look is of the time in which it changed.
             Stage::Fewer {
                 most,
-                looks: 0,
-                until,
-                ..
-            } => Stage::Fewer {
-                most,
-                looks: 1,
-                crowded: 0,
-                until,
-            },
-            Stage::Fewer {
-                most,
-                looks,
                 crowded,
                 until,
             } => match in_row(crowded) {
@@ -160,19 +153,9 @@ impl Crowd {
                 }
                 crowded => Stage::Fewer {
                     most,
-                    looks: looks + 1,
                     crowded,
                     until,
                 },
-            },
-            Stage::More {
-                before,
-                most,
-                looks: 0,
-            } => Stage::More {
-                before,
-                most,
-                looks: 1,
             },
             Stage::More { before, .. } if crowded => {
                 self.try_after = (self.try_after * 2).min(TRY_AFTER_MOST);

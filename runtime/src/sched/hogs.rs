@@ -7,7 +7,7 @@
 //! thread is stopped by a signal for as long as its stack is copied. That, and the names of its functions, are
 //! seen to elsewhere (`trace/report.rs`): the monitor has other things to do than to wait for it.
 
-use super::Sched;
+use super::{Sched, os_thread};
 use crate::atomics::Ordering;
 use crate::atomics::atomic::{AtomicBool, fence};
 use crate::fiber;
@@ -194,10 +194,7 @@ fn hog(m: &M, seen: &Seen, limit: Duration) -> Option<String> {
 /// How long the thread has waited for a CPU, up to when it last got one; zero where the kernel does not say.
 fn starved(m: &M) -> Duration {
     let tid = m.tid.load(Ordering::Relaxed);
-    // Time on a CPU, time on a run queue (both in ns), number of slices.
-    let text = std::fs::read_to_string(format!("/proc/self/task/{tid}/schedstat"));
-    let second = text.ok().and_then(|t| t.split(' ').nth(1)?.parse().ok());
-    Duration::from_nanos(second.unwrap_or(0))
+    Duration::from_nanos(os_thread::times(tid).map_or(0, |times| times.waited))
 }
 
 /// Whether a thread that did not stop is one that cannot: it blocks the signal, or sleeps so that none wakes it.

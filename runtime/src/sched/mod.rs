@@ -20,6 +20,7 @@
 //! | `leaks.rs` | who can never go on |
 //! | `deadlock.rs` | when nobody can |
 //! | `park_thread.rs` | how a plain thread parks |
+//! | `os_thread.rs` | what the kernel says of a thread |
 //! | `start.rs`, `shutdown.rs`, `thread.rs` | beginnings and ends |
 //! | `snapshot.rs`, `metrics.rs` | what traces, dumps and metrics say |
 
@@ -34,6 +35,7 @@ mod leaks;
 mod metrics;
 mod monitor;
 mod netpoll;
+mod os_thread;
 mod park_thread;
 mod pin;
 mod relief;

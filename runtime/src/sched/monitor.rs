@@ -13,7 +13,7 @@
 
 use super::deadlock::{self, Judged};
 use super::hogs::Hogs;
-use super::{Phase, SLICE, Sched, room};
+use super::{Phase, SLICE, Sched, os_thread, room};
 use crate::atomics::Ordering;
 use crate::g::task::AbortOnUnwind;
 use crate::inspect::stop::{note_own_stack, wipe_stack};
@@ -274,7 +274,8 @@ impl Sched {
                 // (One that calls again and again is not blocked at two looks in a row.)
                 if self.wants_p(p)
                     && (is_blocked(m, &mut seen.cpu)
-                        || seen.since.elapsed() >= SLICE && is_asleep(m))
+                        || seen.since.elapsed() >= SLICE
+                            && os_thread::is_asleep(m.tid.load(Ordering::Relaxed)))
                 {
                     did |= self.take_from(m, p, tick);
                 }
@@ -354,38 +355,9 @@ fn is_blocked(m: &M, cpu: &mut u64) -> bool {
     if tid == 0 {
         return false;
     }
-    let now = thread_cpu_ns(tid);
+    let now = os_thread::cpu_ns(tid);
     let before = std::mem::replace(cpu, now);
-    now != 0 && now == before && is_asleep(m)
-}
-
-/// Whether the M's thread sleeps in the kernel at this moment, by what the kernel says, if it says anything: to ask
-/// takes a descriptor.
-pub(super) fn is_asleep(m: &M) -> bool {
-    let tid = m.tid.load(Ordering::Relaxed);
-    thread_state(tid).is_none_or(|state| matches!(state, b'S' | b'D'))
-}
-
-/// CPU time that a thread has used, in ns; 0 if unknown.
-pub(super) fn thread_cpu_ns(tid: u32) -> u64 {
-    // The kernel's encoding of a thread's scheduler clock: see clock_getcpuclockid(3) in libcs.
-    let clock = (!(tid as libc::clockid_t) << 3) | 6;
-    let mut t = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: writes one timespec; an unknown clock is an error.
-    if unsafe { libc::clock_gettime(clock, &mut t) } != 0 {
-        return 0;
-    }
-    t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
-}
-
-/// The state letter of a thread in /proc: R runs or wants to, S and D sleep.
-fn thread_state(tid: u32) -> Option<u8> {
-    let stat = std::fs::read(format!("/proc/self/task/{tid}/stat")).ok()?;
-    let after_name = stat.iter().rposition(|&b| b == b')')?;
-    stat.get(after_name + 2).copied()
+    now != 0 && now == before && os_thread::is_asleep(tid)
 }
 
 #[cfg(test)]

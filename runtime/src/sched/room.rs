@@ -29,14 +29,12 @@
 
 use super::Sched;
 use super::crowd::{Crowd, Share};
-use super::monitor::{is_asleep, thread_cpu_ns};
+use super::os_thread::{Times, cpu_ns, is_asleep, times};
 use crate::atomics::Ordering;
 use crate::atomics::atomic::AtomicU32;
 use crate::p::P;
 use crate::timer::{self, Nanos};
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{Read, Write};
 
 /// From one sum to the next, with up to eight Ps; to ask takes some 5 µs for each.
 pub(super) const PERIOD: Nanos = 10_000_000;
@@ -200,40 +198,15 @@ impl Turn {
         if same && time < LONG {
             return now < self.until;
         }
-        let cpu = thread_cpu_ns(m.tid.load(Ordering::Relaxed));
+        let tid = m.tid.load(Ordering::Relaxed);
+        let cpu = cpu_ns(tid);
         // One that neither runs nor sleeps waits for a CPU: no other M shall come to those that wait for one.
-        if same && (cpu.saturating_sub(self.cpu) > time / 2 || is_asleep(m)) {
+        if same && (cpu.saturating_sub(self.cpu) > time / 2 || is_asleep(tid)) {
             self.until = now + WHILE;
         }
         (self.tick, self.at, self.cpu) = (tick, now, cpu);
         now < self.until
     }
-}
-
-#[derive(Clone, Copy)]
-struct Times {
-    ran: Nanos,
-    waited: Nanos,
-    slices: u64,
-}
-
-/// For how long a thread of this process has run, how long it has waited for a CPU, and how often it got one. Allocates
-/// nothing.
-fn times(tid: u32) -> Option<Times> {
-    let mut path = [0; 64];
-    let mut rest = &mut path[..];
-    write!(rest, "/proc/self/task/{tid}/schedstat").ok()?;
-    let free = rest.len();
-    let path = std::str::from_utf8(&path[..path.len() - free]).ok()?;
-    let mut text = [0; 128];
-    let n = File::open(path).ok()?.read(&mut text).ok()?;
-    let text = std::str::from_utf8(&text[..n]).ok()?;
-    let mut numbers = text.split_whitespace().map_while(|n| n.parse().ok());
-    Some(Times {
-        ran: numbers.next()?,
-        waited: numbers.next()?,
-        slices: numbers.next()?,
-    })
 }
 
 impl Sched {
@@ -269,9 +242,8 @@ impl Sched {
             return;
         }
         let turns = self.ps.iter().zip(&mut watch.turns);
-        let others = turns.filter_map(|(p, turn)| turn.look(p, now).then_some(()));
-        let others = others.count() as u32;
-        self.raise_room(bound, others);
+        let others = turns.map(|(p, turn)| u32::from(turn.look(p, now)));
+        self.raise_room(bound, others.sum());
     }
 
     /// Sets the bound. If it is higher somebody should sleep in the poller, perhaps, and nobody does.

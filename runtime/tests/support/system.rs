@@ -2,12 +2,20 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use runtime::signal::Signal;
+use std::fs::File;
+use std::os::fd::FromRawFd;
 use std::time::{Duration, Instant};
 
 /// Sends a signal to this very process.
 pub fn raise(signal: Signal) {
     // SAFETY: to our own process.
     assert_eq!(unsafe { libc::kill(libc::getpid(), signal.as_raw()) }, 0);
+}
+
+/// A new eventfd, which blocks.
+pub fn event() -> File {
+    // SAFETY: a new descriptor, which is nobody's.
+    unsafe { File::from_raw_fd(libc::eventfd(0, 0)) }
 }
 
 /// How much time on a CPU the calling thread has had.
