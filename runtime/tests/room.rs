@@ -2,24 +2,26 @@
 
 #[path = "support/busy.rs"]
 mod busy;
+#[path = "support/exchange.rs"]
+mod exchange;
 mod support;
 #[path = "support/system.rs"]
 mod system;
 
 use busy::Busy;
-use runtime::net::UnixStream;
-use runtime::{JoinHandle, go, yield_now};
-use std::io::{Read, Write};
+use exchange::exchange;
+use runtime::{go, yield_now};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
-use support::{child, eventually, is_child, scale, within_minute};
+use support::{eventually, in_child, scale, within_minute};
 use system::spin;
 
 /// Runs `f` with 2, 4 and 8 Ps, of which the network has one, in a process of its own.
 #[track_caller]
 fn with_one_p(name: &str, f: impl Fn() + Sync) {
-    if is_child(name) {
+    let env = [("RUNTIME_DEBUG", "room=always")];
+    in_child(name, &env, Duration::from_secs(200), || {
         for procs in [2, 4, 8] {
             within_minute(|| {
                 let rt = runtime::start(procs);
@@ -28,30 +30,7 @@ fn with_one_p(name: &str, f: impl Fn() + Sync) {
                 rt.run(&f);
             });
         }
-        return;
-    }
-    let env = [("RUNTIME_DEBUG", "room=always")];
-    let out = child(name, &env, Duration::from_secs(200));
-    assert!(out.status.success(), "{}\n{}", out.stdout, out.stderr);
-}
-
-/// Two goroutines that send a byte to and fro, until told to stop, and count.
-fn exchange(stop: &Arc<AtomicBool>, count: &Arc<AtomicUsize>) -> JoinHandle<()> {
-    let (mut here, mut there) = UnixStream::pair().unwrap();
-    let (stop, count) = (stop.clone(), count.clone());
-    go!(move || {
-        let mut byte = [0];
-        while there.read(&mut byte).unwrap() == 1 {
-            there.write_all(&byte).unwrap();
-        }
     });
-    go!(move || {
-        while !stop.load(SeqCst) {
-            here.write_all(b"!").unwrap();
-            here.read_exact(&mut [0]).unwrap();
-            count.fetch_add(1, SeqCst);
-        }
-    })
 }
 
 /// While the calling goroutine does `f`, again and again, others exchange bytes.

@@ -110,6 +110,8 @@ impl Bound {
 /// What the monitor keeps of it.
 pub(super) struct Watch {
     crowd: Crowd,
+    /// What was seen last.
+    crowded: bool,
     period: Nanos,
     /// When the sums were taken last.
     looked: Nanos,
@@ -137,8 +139,7 @@ struct Turn {
 }
 
 impl Watch {
-    /// `None` where there is nothing to decide.
-    pub(super) fn new(procs: usize) -> Option<Watch> {
+    pub(super) fn new(procs: usize) -> Watch {
         let turn = Turn {
             tick: u64::MAX,
             at: 0,
@@ -146,13 +147,14 @@ impl Watch {
             until: 0,
         };
         let period = PERIOD * procs.div_ceil(8) as Nanos;
-        (procs > 1).then(|| Watch {
+        Watch {
             crowd: Crowd::new(procs, period),
+            crowded: false,
             period,
             looked: 0,
             threads: HashMap::new(),
             turns: vec![turn; procs],
-        })
+        }
     }
 
     /// What the threads have had since the last time, if that is not long ago; these hold a P.
@@ -210,24 +212,28 @@ impl Turn {
 }
 
 impl Sched {
-    /// Looks, if it is time, whether CPUs are short.
-    pub(super) fn watch_room(&self, watch: &mut Watch) {
+    /// Looks, if it is time, whether CPUs are short; whether they are. (With a single P, only if somebody `asks`.)
+    pub(super) fn watch_room(&self, watch: &mut Watch, asks: bool) -> bool {
         let now = timer::now();
+        let many = self.ps.len() > 1;
         let bound = match self.config.room {
             Room::Always => Some(1),
             Room::Never => None,
             Room::Judged if !self.net.is_active() => {
                 watch.crowd.forget(now);
+                watch.crowded = false;
                 None
             }
             Room::Judged => {
-                if now - watch.looked >= watch.period {
+                if now - watch.looked >= watch.period && (many || asks) {
                     // Acquire: pairs with the Release in `attach`.
                     let ms = self.ps.iter().map(|p| p.m.load(Ordering::Acquire));
                     // SAFETY: Ms live as long as their runtime.
                     let ms = ms.filter_map(|m| unsafe { m.as_ref() });
                     let tids = ms.map(|m| m.tid.load(Ordering::Relaxed));
-                    if let Some(share) = watch.share(tids.filter(|&tid| tid != 0), now) {
+                    let share = watch.share(tids.filter(|&tid| tid != 0), now);
+                    watch.crowded = share.is_some_and(Share::is_crowded);
+                    if let Some(share) = share.filter(|_| many) {
                         watch.crowd.advance(share, now);
                     }
                 }
@@ -239,11 +245,12 @@ impl Sched {
                 self.ps.iter().for_each(|p| p.thefts.spare(false));
                 self.raise_room(None, 0);
             }
-            return;
+            return watch.crowded;
         }
         let turns = self.ps.iter().zip(&mut watch.turns);
         let others = turns.map(|(p, turn)| u32::from(turn.look(p, now)));
         self.raise_room(bound, others.sum());
+        watch.crowded || self.config.room == Room::Always
     }
 
     /// Sets the bound. If it is higher somebody should sleep in the poller, perhaps, and nobody does.
@@ -284,7 +291,7 @@ mod tests {
         };
         let threads = [tx.clone(), tx].map(|tx| std::thread::spawn(spins(tx)));
         let tids: Vec<_> = rx.iter().take(2).collect();
-        let mut watch = Watch::new(2).unwrap();
+        let mut watch = Watch::new(2);
         let ms = |n: Nanos| n * 1_000_000;
         assert_eq!(
             watch.share(tids.iter().copied(), ms(1000)),

@@ -206,6 +206,16 @@ pub fn is_child(name: &str) -> bool {
     std::env::var("WEFT_CHILD").is_ok_and(|v| v == name)
 }
 
+/// Runs `f`, the body of the test `name`, in a child with `env`, which must end well within `limit`.
+#[track_caller]
+pub fn in_child(name: &str, env: &[(&str, &str)], limit: Duration, f: impl FnOnce()) {
+    if is_child(name) {
+        return f();
+    }
+    let out = child(name, env, limit);
+    assert!(out.status.success(), "{}\n{}", out.stdout, out.stderr);
+}
+
 fn wait(mut child: Child, limit: Duration) -> Output {
     use std::io::Read;
     let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
