@@ -4,7 +4,7 @@
 mod common;
 
 use channels::{Select, after, bounded, internal, never, select, tick, unbounded};
-use common::support::{child, is_child, scale};
+use common::support::{in_child, scale};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicIsize, Ordering};
 use std::time::Duration;
@@ -34,17 +34,14 @@ static ALLOCATOR: Counting = Counting;
 
 /// Runs `f` in a child, once to warm up and then to see whether it leaves anything behind.
 fn leaves_nothing(name: &str, f: impl Fn()) {
-    if is_child(name) {
+    in_child(name, &[], Duration::from_secs(170), || {
         f();
         let before = LIVE.load(Ordering::SeqCst);
         f();
         let left = LIVE.load(Ordering::SeqCst) - before;
         // Threads and queues of the runtime may have left something; channels leave more.
         assert!(left < 30_000, "{left} bytes are left");
-        return;
-    }
-    let out = child(name, &[], Duration::from_secs(170));
-    assert!(out.status.success(), "{}\n{}", out.stdout, out.stderr);
+    });
 }
 
 /// A channel of each kind, with some use of it.

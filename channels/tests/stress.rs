@@ -4,7 +4,7 @@
 mod common;
 
 use channels::{Receiver, Sender, bounded, unbounded};
-use common::support::{PROCS, child, is_child, scale, with_procs, within, within_minute};
+use common::support::{PROCS, in_child, scale, with_procs, within, within_minute};
 use common::{KINDS, Side, channel, each_world, join_all};
 use runtime::go;
 use std::time::Duration;
@@ -324,19 +324,17 @@ fn locks_lose_their_bias_while_they_are_used() {
 #[test]
 fn locks_lose_their_bias_while_they_are_used_with_symmetric_fences() {
     const NAME: &str = "locks_lose_their_bias_while_they_are_used_with_symmetric_fences";
-    if is_child(NAME) {
-        for procs in PROCS {
-            revocations(procs);
-        }
-        within(Duration::from_secs(100), everything);
-        return;
-    }
-    let out = child(
+    in_child(
         NAME,
         &[("WEFT_NO_MEMBARRIER", "1")],
         Duration::from_secs(150),
+        || {
+            for procs in PROCS {
+                revocations(procs);
+            }
+            within(Duration::from_secs(100), everything);
+        },
     );
-    assert!(out.status.success(), "{}\n{}", out.stdout, out.stderr);
 }
 
 /// The bias of a channel that is in the middle of its life: a counter that only the lock protects

@@ -72,35 +72,32 @@ fn a_scope_without_goroutines_is_a_call() {
 #[test]
 fn a_scope_works_on_a_plain_thread() {
     const NAME: &str = "a_scope_works_on_a_plain_thread";
-    if !support::is_child(NAME) {
-        let out = support::child(NAME, &[], std::time::Duration::from_secs(60));
-        assert!(out.status.success(), "{}", out.stderr);
-        return;
-    }
-    let rt = runtime::start(2);
-    let mut parts = [[1u8; 10]; 10];
-    scope(|s| {
-        for part in &mut parts {
-            s.spawn(|| {
-                yield_now();
-                part.fill(3);
-            });
-        }
-    });
-    assert!(parts.iter().flatten().all(|&b| b == 3));
-    // A shutdown meanwhile is not passed over in silence.
-    let stopper = std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-        drop(rt);
-    });
-    let cut = std::panic::catch_unwind(|| {
+    support::in_child(NAME, &[], std::time::Duration::from_secs(60), || {
+        let rt = runtime::start(2);
+        let mut parts = [[1u8; 10]; 10];
         scope(|s| {
-            s.spawn(|| channels::Receiver::<u8>::nil().recv());
+            for part in &mut parts {
+                s.spawn(|| {
+                    yield_now();
+                    part.fill(3);
+                });
+            }
         });
+        assert!(parts.iter().flatten().all(|&b| b == 3));
+        // A shutdown meanwhile is not passed over in silence.
+        let stopper = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            drop(rt);
+        });
+        let cut = std::panic::catch_unwind(|| {
+            scope(|s| {
+                s.spawn(|| channels::Receiver::<u8>::nil().recv());
+            });
+        });
+        let text = *cut.unwrap_err().downcast::<&str>().unwrap();
+        assert!(text.contains("was cancelled"), "{text}");
+        stopper.join().unwrap();
     });
-    let text = *cut.unwrap_err().downcast::<&str>().unwrap();
-    assert!(text.contains("was cancelled"), "{text}");
-    stopper.join().unwrap();
 }
 
 #[test]

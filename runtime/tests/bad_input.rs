@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
-use support::{child, eventually, is_child, within_minute};
+use support::{child, eventually, in_child, is_child, within_minute};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -231,30 +231,27 @@ fn settings_in_the_environment_are_obeyed() {
 #[test]
 fn without_a_runtime_a_spawn_says_what_to_do() {
     const NAME: &str = "without_a_runtime_a_spawn_says_what_to_do";
-    if !is_child(NAME) {
-        let out = child(NAME, &[], LIMIT);
-        assert!(out.status.success(), "{}\n{}", out.stdout, out.stderr);
-        return;
-    }
-    let check = || {
-        let dropped = Arc::new(());
-        let theirs = dropped.clone();
-        let text = panic_of(|| go!(move || drop(theirs)));
-        assert_says(&text, &["no runtime runs", "runtime::start"]);
-        assert_eq!(Arc::strong_count(&dropped), 1);
-        assert_says(&panic_of(|| runtime::spawn(|| ())), &["no runtime runs"]);
-        let text = panic_of(|| runtime::scope(|s| s.spawn(|| ()).id()));
-        assert_says(&text, &["no runtime runs"]);
-        assert_eq!(runtime::num_goroutines(), 0);
-        assert!(runtime::current().is_none());
-        runtime::yield_now();
-        runtime::blocking(|| drop(runtime::lock_os_thread()));
-    };
-    check();
-    let rt = runtime::start(1);
-    assert_eq!(go!(|| 3).join().unwrap(), 3);
-    drop(rt);
-    check();
+    in_child(NAME, &[], LIMIT, || {
+        let check = || {
+            let dropped = Arc::new(());
+            let theirs = dropped.clone();
+            let text = panic_of(|| go!(move || drop(theirs)));
+            assert_says(&text, &["no runtime runs", "runtime::start"]);
+            assert_eq!(Arc::strong_count(&dropped), 1);
+            assert_says(&panic_of(|| runtime::spawn(|| ())), &["no runtime runs"]);
+            let text = panic_of(|| runtime::scope(|s| s.spawn(|| ()).id()));
+            assert_says(&text, &["no runtime runs"]);
+            assert_eq!(runtime::num_goroutines(), 0);
+            assert!(runtime::current().is_none());
+            runtime::yield_now();
+            runtime::blocking(|| drop(runtime::lock_os_thread()));
+        };
+        check();
+        let rt = runtime::start(1);
+        assert_eq!(go!(|| 3).join().unwrap(), 3);
+        drop(rt);
+        check();
+    });
 }
 
 #[test]
@@ -287,40 +284,37 @@ fn a_spawn_into_a_runtime_that_stops_says_so() {
 #[test]
 fn dropped_on_its_own_goroutine_a_runtime_says_so_and_stops() {
     const NAME: &str = "dropped_on_its_own_goroutine_a_runtime_says_so_and_stops";
-    if !is_child(NAME) {
-        let out = child(NAME, &[], LIMIT);
-        assert!(out.status.success(), "{}\n{}", out.stdout, out.stderr);
-        return;
-    }
-    for (procs, unwinding) in [(1, false), (4, false), (1, true), (4, true)] {
-        let threads = support::threads();
-        let (tx, rx) = std::sync::mpsc::channel::<runtime::Runtime>();
-        let rt = runtime::start(procs);
-        let parked: JoinHandle<bool> = rt.spawn(|| channels::bounded::<u8>(0).1.recv().is_ok());
-        let h = rt.spawn(move || {
-            let rt = rx.recv().unwrap();
-            if unwinding {
-                let _rt = rt;
-                std::panic::resume_unwind(Box::new("first".to_string()));
+    in_child(NAME, &[], LIMIT, || {
+        for (procs, unwinding) in [(1, false), (4, false), (1, true), (4, true)] {
+            let threads = support::threads();
+            let (tx, rx) = std::sync::mpsc::channel::<runtime::Runtime>();
+            let rt = runtime::start(procs);
+            let parked: JoinHandle<bool> = rt.spawn(|| channels::bounded::<u8>(0).1.recv().is_ok());
+            let h = rt.spawn(move || {
+                let rt = rx.recv().unwrap();
+                if unwinding {
+                    let _rt = rt;
+                    std::panic::resume_unwind(Box::new("first".to_string()));
+                }
+                drop(rt);
+            });
+            tx.send(rt).unwrap();
+            let text = h.join().unwrap_err().to_string();
+            match unwinding {
+                true => assert_says(&text, &["first"]),
+                false => assert_says(
+                    &text,
+                    &["dropped on one of its own goroutines", "drop it on"],
+                ),
             }
-            drop(rt);
-        });
-        tx.send(rt).unwrap();
-        let text = h.join().unwrap_err().to_string();
-        match unwinding {
-            true => assert_says(&text, &["first"]),
-            false => assert_says(
-                &text,
-                &["dropped on one of its own goroutines", "drop it on"],
-            ),
+            assert!(matches!(parked.join(), Err(runtime::JoinError::Cancelled)));
+            assert!(
+                eventually(|| support::threads() == threads),
+                "{}",
+                support::threads()
+            );
         }
-        assert!(matches!(parked.join(), Err(runtime::JoinError::Cancelled)));
-        assert!(
-            eventually(|| support::threads() == threads),
-            "{}",
-            support::threads()
-        );
-    }
+    });
 }
 
 #[test]

@@ -200,21 +200,18 @@ fn dropping_the_handle_detaches() {
 #[test]
 fn a_plain_thread_spawns_into_the_first_runtime_that_runs() {
     const NAME: &str = "a_plain_thread_spawns_into_the_first_runtime_that_runs";
-    if !support::is_child(NAME) {
-        let out = support::child(NAME, &[], std::time::Duration::from_secs(60));
-        assert!(out.status.success(), "{}\n{}", out.stdout, out.stderr);
-        return;
-    }
-    let named = |name: &str| runtime::Builder::new().procs(1).name(name).build().unwrap();
-    // Which of the runtime's threads it is does not matter (another one when goroutines migrate).
-    let here = || {
-        let name = std::thread::current().name().unwrap().to_owned();
-        name.split("-m").next().unwrap().to_owned()
-    };
-    let (a, b) = (named("a"), named("b"));
-    assert_eq!(go!(here).join().unwrap(), "a");
-    // On a goroutine: its own.
-    assert_eq!(b.run(|| go!(here).join().unwrap()), "b");
-    drop(a);
-    assert_eq!(go!(here).join().unwrap(), "b");
+    support::in_child(NAME, &[], std::time::Duration::from_secs(60), || {
+        let named = |name: &str| runtime::Builder::new().procs(1).name(name).build().unwrap();
+        // Which of the runtime's threads it is does not matter (another one when goroutines migrate).
+        let here = || {
+            let name = std::thread::current().name().unwrap().to_owned();
+            name.split("-m").next().unwrap().to_owned()
+        };
+        let (a, b) = (named("a"), named("b"));
+        assert_eq!(go!(here).join().unwrap(), "a");
+        // On a goroutine: its own.
+        assert_eq!(b.run(|| go!(here).join().unwrap()), "b");
+        drop(a);
+        assert_eq!(go!(here).join().unwrap(), "b");
+    });
 }

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
-use support::{child, is_child, within, within_minute};
+use support::{child, in_child, is_child, within, within_minute};
 
 const LIMIT: Duration = Duration::from_secs(120);
 /// How long a blocker blocks.
@@ -404,19 +404,16 @@ fn a_goroutine_that_lost_its_p_goes_on_correctly() {
 #[test]
 fn it_does_so_when_each_wake_changes_the_thread() {
     const NAME: &str = "it_does_so_when_each_wake_changes_the_thread";
-    if is_child(NAME) {
-        return wander_all();
-    }
-    let out = child(NAME, &[("RUNTIME_DEBUG", "migrate=always")], LIMIT);
-    assert!(out.status.success(), "{}\n{}", out.stdout, out.stderr);
+    in_child(
+        NAME,
+        &[("RUNTIME_DEBUG", "migrate=always")],
+        LIMIT,
+        wander_all,
+    );
 }
 
 #[test]
 fn it_does_so_without_membarrier() {
     const NAME: &str = "it_does_so_without_membarrier";
-    if is_child(NAME) {
-        return wander_all();
-    }
-    let out = child(NAME, &[("WEFT_NO_MEMBARRIER", "1")], LIMIT);
-    assert!(out.status.success(), "{}\n{}", out.stdout, out.stderr);
+    in_child(NAME, &[("WEFT_NO_MEMBARRIER", "1")], LIMIT, wander_all);
 }

@@ -6,7 +6,7 @@ use runtime::{JoinError, Runtime, go, scope, yield_now};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
-use support::{Alive, child, eventually, is_child, within_minute};
+use support::{Alive, eventually, in_child, within_minute};
 
 const LIMIT: Duration = Duration::from_secs(90);
 
@@ -29,85 +29,79 @@ fn nothing() {
 fn a_plain_threads_scope_ends_with_the_runtime_and_says_so() {
     // In a process of its own: a scope on a plain thread uses the default runtime.
     const NAME: &str = "a_plain_threads_scope_ends_with_the_runtime_and_says_so";
-    if !is_child(NAME) {
-        let out = child(NAME, &[], LIMIT);
-        assert!(out.status.success(), "{}\n{}", out.stdout, out.stderr);
-        return;
-    }
-    let rt = runtime::start(2);
-    let up = AtomicUsize::new(0);
-    std::thread::scope(|threads| {
-        threads.spawn(|| {
-            let all = std::panic::AssertUnwindSafe(|| {
-                scope(|s| {
-                    for _ in 0..5 {
-                        s.spawn(|| {
-                            up.fetch_add(1, SeqCst);
-                            nothing();
-                        });
-                    }
+    in_child(NAME, &[], LIMIT, || {
+        let rt = runtime::start(2);
+        let up = AtomicUsize::new(0);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                let all = std::panic::AssertUnwindSafe(|| {
+                    scope(|s| {
+                        for _ in 0..5 {
+                            s.spawn(|| {
+                                up.fetch_add(1, SeqCst);
+                                nothing();
+                            });
+                        }
+                    });
                 });
+                assert!(std::panic::catch_unwind(all).is_err());
+                up.fetch_add(100, SeqCst);
             });
-            assert!(std::panic::catch_unwind(all).is_err());
-            up.fetch_add(100, SeqCst);
+            assert!(eventually(|| up.load(SeqCst) == 5));
+            rt.shutdown();
         });
-        assert!(eventually(|| up.load(SeqCst) == 5));
-        rt.shutdown();
+        assert_eq!(up.load(SeqCst), 105);
     });
-    assert_eq!(up.load(SeqCst), 105);
 }
 
 #[test]
 fn nothing_is_left_behind() {
     const NAME: &str = "nothing_is_left_behind";
-    if !is_child(NAME) {
-        let out = child(NAME, &[], LIMIT);
-        assert!(out.status.success(), "{}\n{}", out.stdout, out.stderr);
-        return;
-    }
-    let life = || {
-        let rt = runtime::start(4);
-        let up = Arc::new(AtomicUsize::new(0));
-        for i in 0..2000 {
-            let up = up.clone();
-            rt.spawn(move || {
-                up.fetch_add(1, SeqCst);
-                match i % 100 {
-                    0 => std::thread::sleep(Duration::from_millis(20)),
-                    _ => nothing(),
-                }
-            });
+    in_child(NAME, &[], LIMIT, || {
+        let life = || {
+            let rt = runtime::start(4);
+            let up = Arc::new(AtomicUsize::new(0));
+            for i in 0..2000 {
+                let up = up.clone();
+                rt.spawn(move || {
+                    up.fetch_add(1, SeqCst);
+                    match i % 100 {
+                        0 => std::thread::sleep(Duration::from_millis(20)),
+                        _ => nothing(),
+                    }
+                });
+            }
+            assert!(eventually(|| up.load(SeqCst) == 2000));
+            rt.shutdown();
+        };
+        let (threads, fds) = (support::threads(), support::fds());
+        life(); // malloc's arenas and the like are made once
+        let (maps, kib) = (support::mappings(), support::status_kib("VmRSS"));
+        for _ in 0..5 {
+            life();
         }
-        assert!(eventually(|| up.load(SeqCst) == 2000));
-        rt.shutdown();
-    };
-    let (threads, fds) = (support::threads(), support::fds());
-    life(); // malloc's arenas and the like are made once
-    let (maps, kib) = (support::mappings(), support::status_kib("VmRSS"));
-    for _ in 0..5 {
-        life();
-    }
-    assert!(
-        eventually(|| support::threads() == threads),
-        "{} threads",
-        support::threads()
-    );
-    assert_eq!(support::fds(), fds);
-    assert!(
-        support::mappings() <= maps + 10,
-        "{maps}, then {}",
-        support::mappings()
-    );
-    let now = support::status_kib("VmRSS");
-    assert!(now < kib + 4096, "{kib} KiB, then {now}");
-    // No slab of stacks, whose smallest has 64 slots.
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-    let large = maps.lines().filter(|l| {
-        let (from, to) = l.split(' ').next().unwrap().split_once('-').unwrap();
-        let hex = |s| usize::from_str_radix(s, 16).unwrap();
-        l.contains(" rw-p ") && hex(to) - hex(from) == 64 * runtime::DEFAULT_STACK_SIZE
+        assert!(
+            eventually(|| support::threads() == threads),
+            "{} threads",
+            support::threads()
+        );
+        assert_eq!(support::fds(), fds);
+        assert!(
+            support::mappings() <= maps + 10,
+            "{maps}, then {}",
+            support::mappings()
+        );
+        let now = support::status_kib("VmRSS");
+        assert!(now < kib + 4096, "{kib} KiB, then {now}");
+        // No slab of stacks, whose smallest has 64 slots.
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let large = maps.lines().filter(|l| {
+            let (from, to) = l.split(' ').next().unwrap().split_once('-').unwrap();
+            let hex = |s| usize::from_str_radix(s, 16).unwrap();
+            l.contains(" rw-p ") && hex(to) - hex(from) == 64 * runtime::DEFAULT_STACK_SIZE
+        });
+        assert_eq!(large.count(), 0, "{maps}");
     });
-    assert_eq!(large.count(), 0, "{maps}");
 }
 
 #[test]
@@ -170,48 +164,45 @@ fn joiners_on_other_threads_are_told() {
 #[test]
 fn goroutines_that_never_come_back_are_named() {
     const NAME: &str = "goroutines_that_never_come_back_are_named";
-    if !is_child(NAME) {
-        let out = child(NAME, &[], LIMIT);
-        assert!(out.status.success(), "{}\n{}", out.stdout, out.stderr);
-        return;
-    }
-    let threads = support::threads();
-    for block in [true, false] {
-        let rt = runtime::start(2);
-        let stop = Arc::new(AtomicBool::new(false));
-        let up = Arc::new(AtomicBool::new(false));
-        let h = {
-            let (stop, up) = (stop.clone(), up.clone());
-            rt.spawn(move || {
-                up.store(true, SeqCst);
-                while !stop.load(SeqCst) {
-                    if block {
-                        std::thread::sleep(Duration::from_millis(1));
+    in_child(NAME, &[], LIMIT, || {
+        let threads = support::threads();
+        for block in [true, false] {
+            let rt = runtime::start(2);
+            let stop = Arc::new(AtomicBool::new(false));
+            let up = Arc::new(AtomicBool::new(false));
+            let h = {
+                let (stop, up) = (stop.clone(), up.clone());
+                rt.spawn(move || {
+                    up.store(true, SeqCst);
+                    while !stop.load(SeqCst) {
+                        if block {
+                            std::thread::sleep(Duration::from_millis(1));
+                        }
                     }
-                }
-                yield_now();
-            })
-        };
-        let parked = rt.spawn(nothing);
-        assert!(eventually(|| up.load(SeqCst)));
-        let t = Instant::now();
-        let e = rt.shutdown_timeout(Duration::from_millis(100)).unwrap_err();
-        assert!(t.elapsed() >= Duration::from_millis(100));
-        assert_eq!(e.unfinished(), 1);
-        let text = e.to_string();
-        assert!(text.contains(&format!("goroutine {} ", h.id())), "{text}");
-        assert!(text.contains("running"), "{text}");
-        assert!(is_cancelled(parked.join()));
-        assert!(!h.is_finished());
-        // It comes back after all: its runtime ends then.
-        stop.store(true, SeqCst);
-        assert!(is_cancelled(h.join()));
-        assert!(
-            eventually(|| support::threads() == threads),
-            "{}",
-            support::threads()
-        );
-    }
+                    yield_now();
+                })
+            };
+            let parked = rt.spawn(nothing);
+            assert!(eventually(|| up.load(SeqCst)));
+            let t = Instant::now();
+            let e = rt.shutdown_timeout(Duration::from_millis(100)).unwrap_err();
+            assert!(t.elapsed() >= Duration::from_millis(100));
+            assert_eq!(e.unfinished(), 1);
+            let text = e.to_string();
+            assert!(text.contains(&format!("goroutine {} ", h.id())), "{text}");
+            assert!(text.contains("running"), "{text}");
+            assert!(is_cancelled(parked.join()));
+            assert!(!h.is_finished());
+            // It comes back after all: its runtime ends then.
+            stop.store(true, SeqCst);
+            assert!(is_cancelled(h.join()));
+            assert!(
+                eventually(|| support::threads() == threads),
+                "{}",
+                support::threads()
+            );
+        }
+    });
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::{Duration, Instant};
-use support::{child, is_child, within};
+use support::{in_child, within};
 
 static REFUSES: AtomicBool = AtomicBool::new(false);
 static REFUSED: AtomicUsize = AtomicUsize::new(0);
@@ -74,12 +74,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs `f` in a process of its own.
 #[track_caller]
-fn in_child(name: &str, f: impl FnOnce()) {
-    if is_child(name) {
-        return within(LIMIT, f);
-    }
-    let out = child(name, &[], LIMIT * 2);
-    assert!(out.status.success(), "{}\n{}", out.stdout, out.stderr);
+fn alone(name: &str, f: impl FnOnce()) {
+    in_child(name, &[], LIMIT * 2, || within(LIMIT, f));
 }
 
 /// On one P: a goroutine `waits` for what `ready` brings about, while the only thread is in a call that blocks it, and
@@ -123,7 +119,7 @@ where
 
 #[test]
 fn a_late_timer_fires() {
-    in_child("a_late_timer_fires", || {
+    alone("a_late_timer_fires", || {
         goes_on(|missing| {
             let waits = move || time::sleep(missing * 3 / 5);
             (waits, |_: &_| ())
@@ -133,7 +129,7 @@ fn a_late_timer_fires() {
 
 #[test]
 fn a_descriptor_that_is_ready_is_seen() {
-    in_child("a_descriptor_that_is_ready_is_seen", || {
+    alone("a_descriptor_that_is_ready_is_seen", || {
         goes_on(|missing| {
             let (rx, mut tx) = pipe().unwrap();
             let rx = Registered::new(rx).unwrap();
@@ -148,7 +144,7 @@ fn a_descriptor_that_is_ready_is_seen() {
 
 #[test]
 fn a_goroutine_from_elsewhere_comes_to_its_turn() {
-    in_child("a_goroutine_from_elsewhere_comes_to_its_turn", || {
+    alone("a_goroutine_from_elsewhere_comes_to_its_turn", || {
         goes_on(|_| {
             let (tx, rx) = channels::bounded(0);
             let waits = move || assert_eq!(rx.recv(), Ok(1));
@@ -161,7 +157,7 @@ fn a_goroutine_from_elsewhere_comes_to_its_turn() {
 
 #[test]
 fn what_needs_a_thread_says_that_there_is_none() {
-    in_child("what_needs_a_thread_says_that_there_is_none", || {
+    alone("what_needs_a_thread_says_that_there_is_none", || {
         let said = |text: String| {
             assert!(text.contains("no thread"), "{text}");
             assert!(text.contains("limit on threads"), "{text}");

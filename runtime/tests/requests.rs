@@ -229,14 +229,12 @@ fn timeouts_that_fire_together_leave_nothing_behind() {
 #[test]
 fn a_scope_can_be_cancelled_before_any_runtime_runs() {
     // In a process of its own: no runtime has run there.
-    if support::is_child("a_scope_can_be_cancelled_before_any_runtime_runs") {
-        scope(|s| s.cancel());
-        return;
-    }
-    let out = support::child(
+    support::in_child(
         "a_scope_can_be_cancelled_before_any_runtime_runs",
         &[],
         Duration::from_secs(10),
+        || {
+            scope(|s| s.cancel());
+        },
     );
-    assert!(out.status.success(), "{}{}", out.stdout, out.stderr);
 }

@@ -7,7 +7,7 @@ use runtime::{Runtime, go};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use std::time::Duration;
-use support::{child, is_child, scale, within_minute};
+use support::{in_child, scale, within_minute};
 
 /// One counter per goroutine.
 #[derive(Clone)]
@@ -278,34 +278,31 @@ fn bursts_with_pauses_between_wake_the_idle_ps_again() {
 #[test]
 fn a_thousand_starts_and_shutdowns_leave_nothing() {
     const NAME: &str = "a_thousand_starts_and_shutdowns_leave_nothing";
-    if !is_child(NAME) {
-        let out = child(NAME, &[], Duration::from_secs(150));
-        assert!(out.status.success(), "{}\n{}", out.stdout, out.stderr);
-        return;
-    }
-    let cycle = |i: usize| {
-        let rt = runtime::start(1 + i % 4);
-        let n = rt.run(|| {
-            let hs: Vec<_> = (0..5).map(|k| go!(move || k)).collect();
-            hs.into_iter().map(|h| h.join().unwrap()).sum::<i32>()
-        });
-        assert_eq!(n, 10);
-        if i.is_multiple_of(3) {
-            rt.spawn(|| channels::bounded::<u8>(0).1.recv());
-        }
-    };
-    (0..20).for_each(cycle);
-    let (threads, fds, maps) = (support::threads(), support::fds(), support::mappings());
-    let kib = support::status_kib("VmRSS");
-    (0..scale(1000)).for_each(cycle);
-    // A thread that was joined may still be listed for an instant.
-    assert!(support::eventually(|| support::threads() <= threads));
-    assert_eq!(support::fds(), fds);
-    assert!(
-        support::mappings() <= maps + 16,
-        "{} mappings",
-        support::mappings()
-    );
-    let grown = support::status_kib("VmRSS").saturating_sub(kib);
-    assert!(grown < 8 * 1024, "{grown} KiB more");
+    in_child(NAME, &[], Duration::from_secs(150), || {
+        let cycle = |i: usize| {
+            let rt = runtime::start(1 + i % 4);
+            let n = rt.run(|| {
+                let hs: Vec<_> = (0..5).map(|k| go!(move || k)).collect();
+                hs.into_iter().map(|h| h.join().unwrap()).sum::<i32>()
+            });
+            assert_eq!(n, 10);
+            if i.is_multiple_of(3) {
+                rt.spawn(|| channels::bounded::<u8>(0).1.recv());
+            }
+        };
+        (0..20).for_each(cycle);
+        let (threads, fds, maps) = (support::threads(), support::fds(), support::mappings());
+        let kib = support::status_kib("VmRSS");
+        (0..scale(1000)).for_each(cycle);
+        // A thread that was joined may still be listed for an instant.
+        assert!(support::eventually(|| support::threads() <= threads));
+        assert_eq!(support::fds(), fds);
+        assert!(
+            support::mappings() <= maps + 16,
+            "{} mappings",
+            support::mappings()
+        );
+        let grown = support::status_kib("VmRSS").saturating_sub(kib);
+        assert!(grown < 8 * 1024, "{grown} KiB more");
+    });
 }
