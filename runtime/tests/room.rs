@@ -2,20 +2,19 @@
 
 #[path = "support/busy.rs"]
 mod busy;
-#[path = "support/exchange.rs"]
-mod exchange;
 mod support;
 #[path = "support/system.rs"]
 mod system;
 
 use busy::Busy;
-use exchange::exchange;
-use runtime::{go, yield_now};
+use runtime::net::UnixStream;
+use runtime::{JoinHandle, go, yield_now};
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 use support::{eventually, in_child, scale, within_minute};
-use system::spin;
+use system::{one_cpu, spin};
 
 /// Runs `f` with 2, 4 and 8 Ps, of which the network has one, in a process of its own.
 #[track_caller]
@@ -31,6 +30,25 @@ fn with_one_p(name: &str, f: impl Fn() + Sync) {
             });
         }
     });
+}
+
+/// Two goroutines that send a byte to and fro, until told to stop, and count.
+fn exchange(stop: &Arc<AtomicBool>, count: &Arc<AtomicUsize>) -> JoinHandle<()> {
+    let (mut here, mut there) = UnixStream::pair().unwrap();
+    let (stop, count) = (stop.clone(), count.clone());
+    go!(move || {
+        let mut byte = [0];
+        while there.read(&mut byte).unwrap() == 1 {
+            there.write_all(&byte).unwrap();
+        }
+    });
+    go!(move || {
+        while !stop.load(SeqCst) {
+            here.write_all(b"!").unwrap();
+            here.read_exact(&mut [0]).unwrap();
+            count.fetch_add(1, SeqCst);
+        }
+    })
 }
 
 /// While the calling goroutine does `f`, again and again, others exchange bytes.
@@ -106,5 +124,31 @@ fn new_goroutines_run_on_the_other_ps() {
         }
         stop.store(true, SeqCst);
         busy.join().unwrap();
+    });
+}
+
+/// On one CPU, the threads of two Ps wait for it half of the time.
+#[test]
+fn the_monitor_sees_that_cpus_are_short() {
+    const NAME: &str = "the_monitor_sees_that_cpus_are_short";
+    in_child(NAME, &[], Duration::from_secs(200), || {
+        within_minute(|| {
+            one_cpu();
+            for procs in [2, 4] {
+                let rt = runtime::start(procs);
+                let ps = || rt.metrics().network_procs;
+                let stop = Arc::new(AtomicBool::new(false));
+                let start = || exchange(&stop, &Arc::default());
+                let pairs: Vec<_> = rt.run(|| (0..50).map(|_| start()).collect());
+                assert!(eventually(|| ps() < procs as u64), "all {procs} Ps");
+                stop.store(true, SeqCst);
+                pairs.into_iter().for_each(|pair| pair.join().unwrap());
+                assert!(
+                    eventually(|| ps() == procs as u64),
+                    "{} of {procs} Ps",
+                    ps()
+                );
+            }
+        });
     });
 }

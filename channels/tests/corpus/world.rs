@@ -6,9 +6,10 @@ use channels::bounded;
 use runtime::process::Command;
 use runtime::signal::{Signal, Signals};
 use runtime::sync::Mutex;
-use runtime::{net, time};
+use runtime::{go, net, time, yield_now};
 use std::io::{Read, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,7 @@ const TWINS: &[Twin] = twins![
     a_signal_from_another_process,
     a_blocking_call,
     a_blocking_call_that_is_not_announced,
+    a_destructor_that_the_scheduler_runs,
     a_timer_that_was_moved,
     a_ticker_of_one_round,
 ];
@@ -237,7 +239,50 @@ fn a_blocking_call(stage: &Stage) {
     stage.go("last", move || assert_eq!(rx.recv(), Ok(1)));
 }
 
-/// The same, without.
+/// What others have deferred by crossbeam-epoch may be run by the scheduler, in nobody's name.
+fn a_destructor_that_the_scheduler_runs(stage: &Stage) {
+    let (tx, rx) = bounded(1);
+    stage.go("last", move || {
+        let begun = Arc::new(AtomicBool::new(false));
+        let limit = Instant::now() + Duration::from_secs(5);
+        while !begun.load(SeqCst) {
+            for _ in 0..64 {
+                let (begun, tx) = (begun.clone(), tx.clone());
+                crossbeam_epoch::pin().defer(move || {
+                    if runtime::current().is_none() && !begun.swap(true, SeqCst) {
+                        thread::sleep(4 * A_WHILE);
+                        tx.send(()).unwrap();
+                    }
+                });
+            }
+            crossbeam_epoch::pin().flush();
+            many_yield(Duration::ZERO);
+            if Instant::now() > limit {
+                return; // whose turn it is to collect is not in our hands
+            }
+        }
+        many_yield(A_WHILE); // its P goes to another thread
+        rx.recv().unwrap();
+    });
+}
+
+/// Goroutines that yield, for so long but twice at least.
+fn many_yield(time: Duration) {
+    let end = Instant::now() + time;
+    let all: Vec<_> = (0..100)
+        .map(|_| {
+            go!(move || loop {
+                yield_now();
+                if Instant::now() >= end {
+                    break;
+                }
+            })
+        })
+        .collect();
+    all.into_iter().for_each(|h| h.join().unwrap());
+}
+
+/// A blocking call without notice.
 fn a_blocking_call_that_is_not_announced(stage: &Stage) {
     let (tx, rx) = bounded(0);
     stage.go("blocks", move || {

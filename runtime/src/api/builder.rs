@@ -181,10 +181,6 @@ impl Builder {
     /// comes over a socket while as many are busy as there were CPUs for. Beside clients, or other programs, that take
     /// the rest, a message takes some per cent less time by it, and the slowest a quarter to a half. What it costs is that beside a
     /// goroutine that computes, or blocks its thread, a message may wait for a millisecond or two.
-    ///
-    /// And whether the thread of a goroutine that computes for more than 20 ms there, beside the network, is made nicer than the
-    /// others (by 5; it then gets about a quarter of what they do), until the goroutine comes back into the runtime. It
-    /// goes on on another thread then.
     pub fn make_room(mut self, yes: bool) -> Builder {
         self.room = if yes { Room::Judged } else { Room::Never };
         self

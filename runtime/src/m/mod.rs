@@ -78,8 +78,6 @@ pub(crate) struct M {
     pub(crate) nextp: AtomicPtr<()>,
     /// The goroutine that alone may run here, or null. Written by the goroutine on this M.
     pub(crate) locked_g: AtomicPtr<G>,
-    /// Whether the thread's priority has been lowered for good: it shall end, see `sched/lower.rs`. Own.
-    pub(crate) lowered: Cell<bool>,
     /// Goroutines that started here and stay here (`pin_started`).
     pub(crate) pinned: pinned::Pinned,
     /// Why the goroutine that runs next gets no stack of its own. Own.
@@ -117,7 +115,6 @@ impl M {
             note: Note::new(),
             nextp: AtomicPtr::new(ptr::null_mut()),
             locked_g: AtomicPtr::new(ptr::null_mut()),
-            lowered: Cell::new(false),
             pinned: pinned::Pinned::new(),
             no_stack: Cell::new(None),
             rng: Cell::new(id.wrapping_mul(0x9E37_79B9) | 1),

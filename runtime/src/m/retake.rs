@@ -10,12 +10,6 @@
 //!    ^                                    |                                    |
 //!    +---- M: enter(), its slice is over -+                                    |
 //!    +------------------------------------- M: enter(), it has no P any more --+
-//!
-//!            monitor: lower() begins                 monitor: lower() ends
-//!   TAKEN --------------------------> LOWERING ---------------------------> LOWERED
-//!                                        |                                    |
-//!   TAKEN <-- lower() did not do it -----+                                    |
-//!   NONE <------------------------- M: enter(), its thread shall end ---------+
 //! ```
 //!
 //! # Why the P has one owner
@@ -41,13 +35,6 @@
 //! `in_runtime = false` is a Release store that the monitor reads with Acquire: all that the M did
 //! to the P inside is visible to the P's next owner.
 //!
-//! # Why no M has a P on a thread that was lowered
-//!
-//! The monitor lowers a thread (`sched/lower.rs`) between its step from TAKEN to LOWERING and the one that ends it. An M that
-//! comes in leaves TAKEN by compare-and-swap, against the monitor's from TAKEN to LOWERING: if the M wins, nothing is
-//! lowered; else it finds LOWERING and waits, for two system calls of the monitor's, until it knows. So what `lower` reads of the M is
-//! as still as when it is outside: it runs its goroutine, and cannot end it, lock it or change it for another.
-//!
 //! # Rejected
 //!
 //! A single word that both sides swap (as Go's `atomicstatus` on system calls): 6 to 8 ns per
@@ -63,8 +50,6 @@ use crate::atomics::{Ordering, heavy_fence, light_fence};
 const NONE: u8 = 0;
 const REQUESTED: u8 = 1;
 const TAKEN: u8 = 2;
-const LOWERING: u8 = 3;
-const LOWERED: u8 = 4;
 
 #[derive(Debug)]
 pub(crate) struct Handshake {
@@ -83,8 +68,6 @@ pub(crate) enum Entry {
     SliceOver,
     /// Its P is gone.
     Lost,
-    /// Its P is gone, and its thread has been lowered.
-    Lowered,
 }
 
 impl Handshake {
@@ -114,21 +97,17 @@ impl Handshake {
     pub(crate) fn resolve(&self) -> Entry {
         #[cfg(not(loom))]
         self.count_met();
-        let mut now = REQUESTED;
-        loop {
-            // Acquire: pairs with the Release of `try_take`, whose caller may have used our P, and of `lower`.
-            let moved =
-                self.request
-                    .compare_exchange(now, NONE, Ordering::Acquire, Ordering::Acquire);
-            match moved {
-                Ok(REQUESTED) => return Entry::SliceOver,
-                Ok(TAKEN) => return Entry::Lost,
-                Ok(_) => return Entry::Lowered,
-                Err(LOWERING) => {
-                    yield_thread();
-                    now = LOWERED;
-                }
-                Err(other) => now = other,
+        // Acquire: pairs with the Release of `try_take`, whose caller may have used our P.
+        match self
+            .request
+            .compare_exchange(REQUESTED, NONE, Ordering::Acquire, Ordering::Acquire)
+        {
+            Ok(_) => Entry::SliceOver,
+            Err(now) => {
+                debug_assert_eq!(now, TAKEN);
+                // Relaxed: only the M leaves TAKEN.
+                self.request.store(NONE, Ordering::Relaxed);
+                Entry::Lost
             }
         }
     }
@@ -142,13 +121,13 @@ impl Handshake {
 
     /// The M leaves the runtime and gives its P away itself. Called inside, before the P goes.
     pub(crate) fn give_away(&self) {
-        // The M is inside, so nobody else moves the word to this point; a pending request is overwritten, since the
-        // P goes anyway. Release: pairs with the Acquire in `lower`.
+        // Relaxed: the M is inside, so nobody else moves the word from here on; a pending request
+        // is overwritten, since the P goes anyway.
         #[cfg(not(loom))]
-        self.request.store(TAKEN, Ordering::Release);
+        self.request.store(TAKEN, Ordering::Relaxed);
         // loom lets a compare-and-swap succeed on a value that a plain store has replaced.
         #[cfg(loom)]
-        self.request.swap(TAKEN, Ordering::Release);
+        self.request.swap(TAKEN, Ordering::Relaxed);
     }
 
     /// Whether the M is inside the runtime; for traces and debug assertions.
@@ -211,29 +190,4 @@ impl Handshake {
             .is_ok()
             .then_some(p)
     }
-
-    /// Has `lower` lower the thread of an M that has lost its P and is still outside; whether it has. If the M comes in
-    /// meanwhile it waits. The monitor only.
-    pub(crate) fn lower(&self, lower: impl FnOnce() -> bool) -> bool {
-        // AcqRel: pairs with the Release in `give_away`; and as in `try_take`, whose Release it passes on.
-        let begun =
-            self.request
-                .compare_exchange(TAKEN, LOWERING, Ordering::AcqRel, Ordering::Relaxed);
-        if begun.is_err() {
-            return false;
-        }
-        let lowered = lower();
-        let now = if lowered { LOWERED } else { TAKEN };
-        // Release: pairs with the Acquire in `resolve`. (Nobody else moves the word meanwhile.)
-        self.request.store(now, Ordering::Release);
-        lowered
-    }
-}
-
-/// Lets the monitor go on.
-fn yield_thread() {
-    #[cfg(not(loom))]
-    std::thread::yield_now();
-    #[cfg(loom)]
-    loom::thread::yield_now();
 }

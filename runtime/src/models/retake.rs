@@ -21,14 +21,11 @@ struct World {
     ps: [UnsafeCell<u32>; 2],
     /// Which the M has, or had (`m.p`).
     m_p: AtomicUsize,
-    /// What the M runs: changed inside only.
-    runs: UnsafeCell<u32>,
     /// The idle list.
     idle: Mutex<Vec<usize>>,
     /// Not part of the model: how often the M was asked to yield, and the P was taken.
     yields: Count,
     taken: Count,
-    lowered: Count,
 }
 
 // SAFETY: the P is only touched by who the protocol says owns it, which loom checks.
@@ -43,11 +40,9 @@ impl World {
             handshake: Handshake::new(),
             ps: [UnsafeCell::new(0), UnsafeCell::new(0)],
             m_p: AtomicUsize::new(0),
-            runs: UnsafeCell::new(0),
             idle: Mutex::new(vec![1]),
             yields: Count::new(0),
             taken: Count::new(0),
-            lowered: Count::new(0),
         };
         w.handshake.leave();
         Arc::new(w)
@@ -61,13 +56,6 @@ impl World {
     /// The M, inside, uses what it thinks is its P.
     fn use_own(&self) {
         self.use_p(self.m_p.load(Ordering::Relaxed));
-        self.run_another();
-    }
-
-    /// The M, inside, changes its goroutine, or what that is bound to.
-    fn run_another(&self) {
-        // SAFETY: the M is inside.
-        self.runs.with_mut(|runs| unsafe { *runs += 1 });
     }
 
     /// The M enters. False: it has no P, and finds none.
@@ -77,19 +65,11 @@ impl World {
                 Entry::SliceOver => {
                     self.yields.fetch_add(1, Relaxed);
                 }
-                // `regain_p`, and a thread that was lowered ends.
-                Entry::Lowered => {
-                    self.run_another();
-                    assert_eq!(self.lowered.load(Relaxed), 1, "it was not lowered");
-                    return false;
-                }
-                Entry::Lost => {
-                    self.run_another();
-                    match self.idle.lock().unwrap().pop() {
-                        Some(p) => self.m_p.store(p, Ordering::Relaxed),
-                        None => return false,
-                    }
-                }
+                // `regain_p`
+                Entry::Lost => match self.idle.lock().unwrap().pop() {
+                    Some(p) => self.m_p.store(p, Ordering::Relaxed),
+                    None => return false,
+                },
             }
         }
         true
@@ -100,11 +80,6 @@ impl World {
         if !self.enter() {
             return false;
         }
-        assert_eq!(
-            self.lowered.load(Relaxed),
-            0,
-            "a P on a thread that was lowered"
-        );
         self.use_own();
         self.handshake.leave();
         true
@@ -120,16 +95,6 @@ impl World {
         self.use_p(p);
         self.idle.lock().unwrap().push(p);
         true
-    }
-
-    /// The monitor's `lower_thread`; whether the thread `may` be lowered.
-    fn lower(&self, may: bool) {
-        self.handshake.lower(|| {
-            // SAFETY: the M waits.
-            self.runs.with(|runs| unsafe { *runs });
-            self.lowered.fetch_add(may.into(), Relaxed);
-            may
-        });
     }
 }
 
@@ -211,44 +176,6 @@ fn a_p_that_is_given_away_is_not_taken_as_well() {
             w.use_p(p);
             w.idle.lock().unwrap().push(p);
             // Back from the blocking call.
-            w.call();
-        }
-        monitor.join().unwrap();
-    });
-}
-
-/// The monitor lowers the thread of an M that comes in, and goes on with a P or does not.
-#[test]
-fn a_thread_that_was_lowered_has_no_p() {
-    for may in [true, false] {
-        check(4, move || {
-            let w = World::outside();
-            let monitor = spawn(&w, move |w| {
-                w.take();
-                w.lower(may);
-            });
-            let _ = w.call() && w.call();
-            monitor.join().unwrap();
-            if !may {
-                assert_eq!(w.lowered.load(Relaxed), 0);
-            }
-        });
-    }
-}
-
-/// What the monitor has taken came back, and is given away the next time.
-#[test]
-fn one_that_blocks_may_be_lowered_for_what_it_did_before() {
-    check(4, || {
-        let w = World::outside();
-        let monitor = spawn(&w, |w| {
-            w.take();
-            w.lower(true);
-        });
-        if w.enter() {
-            w.use_own();
-            w.handshake.give_away();
-            w.handshake.leave();
             w.call();
         }
         monitor.join().unwrap();

@@ -95,11 +95,6 @@ impl Sched {
     #[cold]
     #[inline(never)]
     fn special_turn(&self, m: &M, p: &P, tick: u32) -> *const G {
-        if m.lowered.get() && !m.spinning.load(Ordering::Relaxed) {
-            self.detach(m, p);
-            self.hand_off(p);
-            return ptr::null(); // and it ends
-        }
         let turn = p.turn(tick);
         let first = match turn {
             Turn { global: true, .. } => self.global_one(),

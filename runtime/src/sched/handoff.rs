@@ -45,9 +45,7 @@ impl Sched {
     #[cold]
     pub(super) fn regain_p(&self, m: &M) -> *const M {
         m.p.store(ptr::null_mut(), Ordering::Relaxed);
-        if !m.lowered.get()
-            && let Some(p) = self.take_idle()
-        {
+        if let Some(p) = self.take_idle() {
             self.attach(m, p);
             // SAFETY: it runs on this M.
             let g = unsafe { &*m.curg.load(Ordering::Relaxed) };
@@ -73,7 +71,7 @@ impl Sched {
 
     /// The scheduler's side of `regain_p`, on the M's own stack: an idle P, or the end of the
     /// global queue. Both under one lock, so that an M that goes idle meanwhile sees the one or
-    /// leaves the other. From a thread that was lowered: the global queue, and it is for others to look there.
+    /// leaves the other.
     ///
     /// # Safety
     /// `m` is the caller's own M, without a P; `g` just suspended on it with LOST.
@@ -84,9 +82,6 @@ impl Sched {
             unsafe { trace::emit::of_g(m, Kind::LostP, g) };
         }
         g.status.readied();
-        if m.lowered.get() {
-            return self.inject(Runnable(g));
-        }
         let mut state = self.lock.lock();
         if let Some(p) = self.take_idle_locked(&mut state) {
             drop(state);

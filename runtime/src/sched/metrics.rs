@@ -78,7 +78,6 @@ impl Sched {
             steals: sum(|p| p.counters.thefts.load(Ordering::Relaxed)),
             stolen: sum(|p| p.counters.stolen.load(Ordering::Relaxed)),
             taken: self.taken.load(Ordering::Relaxed),
-            lowered: self.lowered.load(Ordering::Relaxed),
             given_away: sum(|p| p.counters.given_away.load(Ordering::Relaxed)),
             global_queue: global,
             queues,

@@ -32,7 +32,6 @@ mod hogs;
 mod idle;
 pub(crate) mod interrupt;
 mod leaks;
-mod lower;
 mod metrics;
 mod monitor;
 mod netpoll;
@@ -133,8 +132,6 @@ pub(crate) struct Sched {
     switches_told: AtomicU64,
     /// Ps that the monitor has taken from Ms. Written by it.
     taken: AtomicU64,
-    /// Threads that it has lowered. Written by it.
-    lowered: AtomicU64,
     /// All goroutines were asleep for ever, and were cancelled.
     dead: AtomicBool,
     /// The monitor's own stack, as an M's `native`.

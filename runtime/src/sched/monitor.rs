@@ -13,7 +13,6 @@
 
 use super::deadlock::{self, Judged};
 use super::hogs::Hogs;
-use super::lower::Outside;
 use super::{Phase, SLICE, Sched, os_thread, room};
 use crate::atomics::Ordering;
 use crate::g::task::AbortOnUnwind;
@@ -98,7 +97,6 @@ impl Sched {
         let mut last_trace = Instant::now();
         let mut hogs = self.config.hog.map(Hogs::new);
         let mut room = room::Watch::new(self.ps.len());
-        let mut outside = Outside::default();
         loop {
             let schedtrace = self.config.schedtrace.into_iter();
             let limit = schedtrace
@@ -122,8 +120,9 @@ impl Sched {
                 self.watch_hogs(hogs);
             }
             self.join_ended_threads();
-            let short = self.watch_room(&mut room, !outside.is_empty());
-            self.lower(&mut outside, short);
+            if let Some(room) = &mut room {
+                self.watch_room(room);
+            }
             if last_scavenge.elapsed() >= SCAVENGE_EVERY {
                 last_scavenge = Instant::now();
                 self.stacks.scavenge(SCAVENGE_BATCH);
@@ -167,7 +166,7 @@ impl Sched {
             idle_since = None;
             next_check = deadlock::AFTER;
             let polled = self.poll_as_last_resort();
-            if self.retake(&mut seen, &mut outside) || polled {
+            if self.retake(&mut seen) || polled {
                 bored = 0;
                 pause = PAUSE_MIN;
             } else {
@@ -216,7 +215,7 @@ impl Sched {
     }
 
     /// One look at all Ps. Whether there was anything to do.
-    fn retake(&self, seen: &mut [Seen], outside: &mut Outside) -> bool {
+    fn retake(&self, seen: &mut [Seen]) -> bool {
         let mut did = false;
         let now = timer::now();
         let stopping = self.phase() == Phase::Stopping;
@@ -278,7 +277,7 @@ impl Sched {
                         || seen.since.elapsed() >= SLICE
                             && os_thread::is_asleep(m.tid.load(Ordering::Relaxed)))
                 {
-                    did |= self.take_from(m, p, tick, outside);
+                    did |= self.take_from(m, p, tick);
                 }
                 continue;
             }
@@ -299,7 +298,7 @@ impl Sched {
                 || seen.since.elapsed() >= SLICE
                 || is_blocked(m, &mut seen.cpu)
             {
-                did |= self.take_from(m, p, tick, outside);
+                did |= self.take_from(m, p, tick);
             }
         }
         // Work that came from outside while every P was busy, or whose wake-up found no thread.
@@ -321,13 +320,12 @@ impl Sched {
     }
 
     /// Takes the P of an M and hands it on. False if the M is inside the runtime.
-    fn take_from(&self, m: &M, p: &P, tick: u64, outside: &mut Outside) -> bool {
+    fn take_from(&self, m: &M, p: &P, tick: u64) -> bool {
         if p.schedtick.load(Ordering::Relaxed) != tick {
             return false;
         }
         // Its time is before the take, after which the M may come in and say what it does without it.
         let mut pending = None;
-        let met = m.handshake.met();
         let taken = m.handshake.try_take(|| {
             pending = trace::on().then(trace::emit::pending);
             m.p.load(Ordering::Relaxed).cast::<P>()
@@ -345,7 +343,6 @@ impl Sched {
         counters::add(&self.taken, 1);
         // It may have come there since it was looked at, and without its P it is not looked at any more.
         self.do_not_wait_for(m);
-        outside.add(m, met);
         self.hand_off(p);
         true
     }

@@ -47,17 +47,6 @@ pub(super) fn is_asleep(tid: u32) -> bool {
     state(tid).is_none_or(|state| matches!(state, b'S' | b'D'))
 }
 
-/// Makes a thread nicer by so much; whether that went. (There is no way back without privileges.)
-pub(super) fn lower(tid: u32, by: i32) -> bool {
-    // SAFETY: numbers only.
-    unsafe {
-        *libc::__errno_location() = 0;
-        let nice = libc::getpriority(libc::PRIO_PROCESS, tid);
-        (nice != -1 || *libc::__errno_location() == 0)
-            && libc::setpriority(libc::PRIO_PROCESS, tid, nice + by) == 0
-    }
-}
-
 /// The letter of its state: R runs or wants to, S and D sleep.
 fn state(tid: u32) -> Option<u8> {
     let mut buffer = [0; 128];

@@ -43,7 +43,7 @@ impl Sched {
             }
         };
         set_current(m);
-        let entered = m.handshake.enter() || m.handshake.resolve() == Entry::SliceOver;
+        let entered = m.handshake.enter() || m.handshake.resolve() != Entry::Lost;
         m.collecting.store(false, Ordering::Relaxed);
         if was_spinning && !m.spinning.load(Ordering::Relaxed) {
             // SAFETY: our own M, inside the runtime.

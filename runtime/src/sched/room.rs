@@ -110,8 +110,6 @@ impl Bound {
 /// What the monitor keeps of it.
 pub(super) struct Watch {
     crowd: Crowd,
-    /// What was seen last.
-    crowded: bool,
     period: Nanos,
     /// When the sums were taken last.
     looked: Nanos,
@@ -139,7 +137,8 @@ struct Turn {
 }
 
 impl Watch {
-    pub(super) fn new(procs: usize) -> Watch {
+    /// `None` where there is nothing to decide.
+    pub(super) fn new(procs: usize) -> Option<Watch> {
         let turn = Turn {
             tick: u64::MAX,
             at: 0,
@@ -147,14 +146,13 @@ impl Watch {
             until: 0,
         };
         let period = PERIOD * procs.div_ceil(8) as Nanos;
-        Watch {
+        (procs > 1).then(|| Watch {
             crowd: Crowd::new(procs, period),
-            crowded: false,
             period,
             looked: 0,
             threads: HashMap::new(),
             turns: vec![turn; procs],
-        }
+        })
     }
 
     /// What the threads have had since the last time, if that is not long ago; these hold a P.
@@ -212,28 +210,24 @@ impl Turn {
 }
 
 impl Sched {
-    /// Looks, if it is time, whether CPUs are short; whether they are. (With a single P, only if somebody `asks`.)
-    pub(super) fn watch_room(&self, watch: &mut Watch, asks: bool) -> bool {
+    /// Looks, if it is time, whether CPUs are short.
+    pub(super) fn watch_room(&self, watch: &mut Watch) {
         let now = timer::now();
-        let many = self.ps.len() > 1;
         let bound = match self.config.room {
             Room::Always => Some(1),
             Room::Never => None,
             Room::Judged if !self.net.is_active() => {
                 watch.crowd.forget(now);
-                watch.crowded = false;
                 None
             }
             Room::Judged => {
-                if now - watch.looked >= watch.period && (many || asks) {
+                if now - watch.looked >= watch.period {
                     // Acquire: pairs with the Release in `attach`.
                     let ms = self.ps.iter().map(|p| p.m.load(Ordering::Acquire));
                     // SAFETY: Ms live as long as their runtime.
                     let ms = ms.filter_map(|m| unsafe { m.as_ref() });
                     let tids = ms.map(|m| m.tid.load(Ordering::Relaxed));
-                    let share = watch.share(tids.filter(|&tid| tid != 0), now);
-                    watch.crowded = share.is_some_and(Share::is_crowded);
-                    if let Some(share) = share.filter(|_| many) {
+                    if let Some(share) = watch.share(tids.filter(|&tid| tid != 0), now) {
                         watch.crowd.advance(share, now);
                     }
                 }
@@ -245,12 +239,11 @@ impl Sched {
                 self.ps.iter().for_each(|p| p.thefts.spare(false));
                 self.raise_room(None, 0);
             }
-            return watch.crowded;
+            return;
         }
         let turns = self.ps.iter().zip(&mut watch.turns);
         let others = turns.map(|(p, turn)| u32::from(turn.look(p, now)));
         self.raise_room(bound, others.sum());
-        watch.crowded || self.config.room == Room::Always
     }
 
     /// Sets the bound. If it is higher somebody should sleep in the poller, perhaps, and nobody does.
@@ -291,7 +284,7 @@ mod tests {
         };
         let threads = [tx.clone(), tx].map(|tx| std::thread::spawn(spins(tx)));
         let tids: Vec<_> = rx.iter().take(2).collect();
-        let mut watch = Watch::new(2);
+        let mut watch = Watch::new(2).unwrap();
         let ms = |n: Nanos| n * 1_000_000;
         assert_eq!(
             watch.share(tids.iter().copied(), ms(1000)),

@@ -120,7 +120,6 @@ impl Sched {
             monitor: Note::new(),
             switches_told: AtomicU64::new(0),
             taken: AtomicU64::new(0),
-            lowered: AtomicU64::new(0),
             dead: AtomicBool::new(false),
             monitor_stack: [AtomicUsize::new(0), AtomicUsize::new(0)],
             clock: super::Clock(AtomicU64::new(crate::timer::now())),

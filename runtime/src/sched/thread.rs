@@ -234,7 +234,6 @@ fn thread_main(sched: &Arc<Sched>, m: &M, number: u64) {
     m.native[1].store(0, Ordering::Relaxed);
     m.alternate[1].store(0, Ordering::Relaxed);
     drop(alt_stack);
-    m.lowered.set(false); // for the record's next thread
     m.tid.store(0, Ordering::Relaxed);
     let table = &mut sched.lock.lock().threads;
     table.live -= 1;

@@ -366,7 +366,7 @@ impl Sched {
         }
     }
 
-    /// Puts this M, which has no P, to sleep until it is handed one. False: it shall end.
+    /// Puts this M to sleep until it is handed a P. False: it shall end.
     #[cold]
     pub(super) fn stop_m(&self, m: &M) -> bool {
         debug_assert!(!m.spinning.load(Ordering::Relaxed));
@@ -388,15 +388,6 @@ impl Sched {
                     unsafe { state.global.push_back(g) };
                 }
                 self.global_len.store(state.global.len(), Ordering::Relaxed);
-            }
-            if m.lowered.get() {
-                // If it has just given up a P, it was to watch.
-                let unwatched = self.network_unwatched(&state) || self.timers_unwatched();
-                drop(state);
-                if unwatched {
-                    self.work_in_deque();
-                }
-                return false;
             }
             state.idle_ms.push(m);
             self.watch_timers(&mut state, m);

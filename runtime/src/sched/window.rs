@@ -435,10 +435,6 @@ fn enter_slow(m: &M, may_unwind: bool) -> *const M {
     let unwind = |m| may_unwind && asked(m) && !std::thread::panicking();
     let m: *const M = match entry {
         Entry::Lost => sched.regain_p(m),
-        Entry::Lowered => {
-            m.lowered.set(true);
-            sched.regain_p(m)
-        }
         Entry::SliceOver if std::thread::panicking() || unwind(m) => m,
         Entry::SliceOver => {
             // SAFETY: the goroutine that runs on this M is the caller, on its own fiber.

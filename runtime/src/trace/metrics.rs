@@ -126,9 +126,6 @@ metrics! {
     Counter stolen: u64 = "weft_stolen_goroutines_total", "Goroutines that moved to another P by theft.";
     /// Ps that the monitor has taken from threads whose goroutines did not come back.
     Counter taken: u64 = "weft_handoffs_taken_total", "Ps taken from threads that blocked or computed.";
-    /// Threads whose priority has been lowered, since their goroutines computed where CPUs were short
-    /// ([`Builder::make_room`](crate::Builder::make_room)).
-    Counter lowered: u64 = "weft_threads_lowered_total", "Threads that were made nicer, and end when their goroutines leave them.";
     /// Ps that goroutines have given away, by [`blocking`](crate::blocking).
     Counter given_away: u64 = "weft_handoffs_given_total", "Ps given away by goroutines before they blocked.";
     /// Goroutines in the global queue.

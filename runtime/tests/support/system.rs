@@ -48,3 +48,17 @@ pub fn spin(time: Duration) -> u64 {
     }
     n
 }
+
+/// Leaves the calling thread, and those that it starts, one CPU of those that it may use.
+pub fn one_cpu() {
+    // SAFETY: asks for and sets the mask of this thread; a mask is plain numbers.
+    unsafe {
+        let mut all = std::mem::zeroed::<libc::cpu_set_t>();
+        let size = size_of_val(&all);
+        assert_eq!(libc::sched_getaffinity(0, size, &mut all), 0);
+        let first = (0..libc::CPU_SETSIZE as usize).find(|&cpu| libc::CPU_ISSET(cpu, &all));
+        let mut one = std::mem::zeroed::<libc::cpu_set_t>();
+        libc::CPU_SET(first.unwrap(), &mut one);
+        assert_eq!(libc::sched_setaffinity(0, size, &one), 0);
+    }
+}
