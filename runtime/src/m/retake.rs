@@ -130,6 +130,12 @@ impl Handshake {
         self.request.swap(TAKEN, Ordering::Relaxed);
     }
 
+    /// Whether the M has no P, as far as anybody else can tell: it was taken, or given away, and the M has not come back.
+    #[cfg(not(loom))]
+    pub(crate) fn has_no_p(&self) -> bool {
+        self.request.load(Ordering::Relaxed) == TAKEN
+    }
+
     /// Whether the M is inside the runtime; for traces and debug assertions.
     pub(crate) fn inside(&self) -> bool {
         self.in_runtime.load(Ordering::Relaxed)

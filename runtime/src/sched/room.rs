@@ -32,13 +32,15 @@ use super::crowd::{Crowd, Share};
 use super::os_thread::{Times, cpu_ns, is_asleep, times};
 use crate::atomics::Ordering;
 use crate::atomics::atomic::AtomicU32;
+use crate::m::M;
 use crate::p::P;
 use crate::timer::{self, Nanos};
 use std::collections::HashMap;
 
 /// From one sum to the next, with up to eight Ps; to ask takes some 5 µs for each.
 pub(super) const PERIOD: Nanos = 10_000_000;
-/// A thread that has held no P for so many sums is left out of them.
+/// A thread that has held no P for so many sums is left out of them: so long may it have waited for a CPU before it got one. (One
+/// whose goroutine blocks or computes without a P is left out at once.)
 const FORGET: u32 = 8;
 /// A P whose goroutine has computed or slept for longer, between two looks of the monitor, does not count as one that is
 /// busy with the network, and so for a while.
@@ -120,6 +122,7 @@ pub(super) struct Watch {
 
 #[derive(Clone, Copy)]
 struct Thread {
+    m: *const M,
     times: Times,
     /// Sums since it was seen with a P.
     without: u32,
@@ -129,9 +132,10 @@ struct Thread {
 #[derive(Clone)]
 struct Turn {
     tick: u64,
-    /// When, and the CPU time of its thread then.
-    at: Nanos,
-    cpu: Nanos,
+    /// A look at its thread in that turn: when, and its CPU time.
+    thread: Option<(Nanos, Nanos)>,
+    /// The last look at any thread.
+    asked: Nanos,
     /// Until when it counts as busy with other things than the network.
     until: Nanos,
 }
@@ -141,8 +145,8 @@ impl Watch {
     pub(super) fn new(procs: usize) -> Option<Watch> {
         let turn = Turn {
             tick: u64::MAX,
-            at: 0,
-            cpu: 0,
+            thread: None,
+            asked: 0,
             until: 0,
         };
         let period = PERIOD * procs.div_ceil(8) as Nanos;
@@ -156,13 +160,17 @@ impl Watch {
     }
 
     /// What the threads have had since the last time, if that is not long ago; these hold a P.
-    fn share(&mut self, holders: impl Iterator<Item = u32>, now: Nanos) -> Option<Share> {
+    fn share<'a>(&mut self, holders: impl Iterator<Item = &'a M>, now: Nanos) -> Option<Share> {
         let time = now - std::mem::replace(&mut self.looked, now);
-        for tid in holders {
+        for m in holders {
+            let tid = m.tid.load(Ordering::Relaxed);
             if let Some(thread) = self.threads.get_mut(&tid) {
                 thread.without = 0;
-            } else if let Some(times) = times(tid) {
-                self.threads.insert(tid, Thread { times, without: 0 });
+            } else if tid != 0
+                && let Some(times) = times(tid)
+            {
+                let without = 0;
+                self.threads.insert(tid, Thread { m, times, without });
             }
         }
         let mut share = Share {
@@ -170,7 +178,9 @@ impl Watch {
             ..Share::default()
         };
         self.threads.retain(|&tid, thread| {
-            let Some(times) = times(tid) else {
+            // SAFETY: Ms live as long as their runtime.
+            let out = unsafe { (*thread.m).handshake.has_no_p() };
+            let Some(times) = times(tid).filter(|_| !out) else {
                 return false;
             };
             share.ran += times.ran.saturating_sub(thread.times.ran);
@@ -194,17 +204,26 @@ impl Turn {
             return false;
         };
         let tick = p.schedtick.load(Ordering::Relaxed);
-        let (same, time) = (tick == self.tick, now - self.at);
-        if same && time < LONG {
-            return now < self.until;
+        if tick != self.tick {
+            (self.tick, self.thread) = (tick, None);
+            // To ask is a system call: one that comes round is not asked at each look.
+            if now - self.asked < LONG {
+                return now < self.until;
+            }
         }
-        let tid = m.tid.load(Ordering::Relaxed);
-        let cpu = cpu_ns(tid);
-        // One that neither runs nor sleeps waits for a CPU: no other M shall come to those that wait for one.
-        if same && (cpu.saturating_sub(self.cpu) > time / 2 || is_asleep(tid)) {
-            self.until = now + WHILE;
+        let before = self.thread;
+        if before.is_none_or(|(at, _)| now - at >= LONG) {
+            let tid = m.tid.load(Ordering::Relaxed);
+            let cpu = cpu_ns(tid);
+            // One that neither runs nor sleeps waits for a CPU: no other M shall come to those that wait for one.
+            if let Some((at, had)) = before
+                && (cpu.saturating_sub(had) > (now - at) / 2 || is_asleep(tid))
+            {
+                self.until = now + WHILE;
+            }
+            self.thread = Some((now, cpu));
+            self.asked = now;
         }
-        (self.tick, self.at, self.cpu) = (tick, now, cpu);
         now < self.until
     }
 }
@@ -226,8 +245,7 @@ impl Sched {
                     let ms = self.ps.iter().map(|p| p.m.load(Ordering::Acquire));
                     // SAFETY: Ms live as long as their runtime.
                     let ms = ms.filter_map(|m| unsafe { m.as_ref() });
-                    let tids = ms.map(|m| m.tid.load(Ordering::Relaxed));
-                    if let Some(share) = watch.share(tids.filter(|&tid| tid != 0), now) {
+                    if let Some(share) = watch.share(ms, now) {
                         watch.crowd.advance(share, now);
                     }
                 }
@@ -258,6 +276,31 @@ impl Sched {
 mod tests {
     use super::*;
 
+    fn m_of(tid: u32) -> M {
+        let m = M::new(0, std::ptr::null(), 0);
+        m.tid.store(tid, Ordering::Relaxed);
+        m
+    }
+
+    #[test]
+    fn who_has_lost_its_p_does_not_count() {
+        // SAFETY: no preconditions.
+        let m = m_of(unsafe { libc::gettid() } as u32);
+        let mut watch = Watch::new(2).unwrap();
+        watch.share(std::iter::once(&m), PERIOD);
+        let ran = |watch: &mut Watch, now| watch.share(std::iter::empty(), now).unwrap().ran;
+        let busy = || {
+            let begin = timer::now();
+            while timer::now() < begin + 3 * PERIOD {}
+        };
+        busy();
+        assert!(ran(&mut watch, 2 * PERIOD) > 0, "it had one a moment ago");
+        m.handshake.give_away();
+        m.handshake.leave();
+        busy();
+        assert_eq!(ran(&mut watch, 3 * PERIOD), 0);
+    }
+
     #[test]
     fn the_kernel_tells_how_long_a_thread_has_waited_for_its_cpu() {
         use crate::atomics::atomic::AtomicBool;
@@ -283,29 +326,23 @@ mod tests {
             }
         };
         let threads = [tx.clone(), tx].map(|tx| std::thread::spawn(spins(tx)));
-        let tids: Vec<_> = rx.iter().take(2).collect();
+        let holders: Vec<_> = rx.iter().take(2).map(m_of).collect();
         let mut watch = Watch::new(2).unwrap();
         let ms = |n: Nanos| n * 1_000_000;
         assert_eq!(
-            watch.share(tids.iter().copied(), ms(1000)),
+            watch.share(holders.iter(), ms(1000)),
             None,
             "the first time"
         );
         let mut crowded = 0;
         for i in 1..=100 {
             std::thread::sleep(std::time::Duration::from_millis(10));
-            let share = watch
-                .share(tids.iter().copied(), ms(1000 + 10 * i))
-                .unwrap();
+            let share = watch.share(holders.iter(), ms(1000 + 10 * i)).unwrap();
             crowded += u32::from(share.is_crowded());
         }
         STOP.store(true, Ordering::Relaxed);
         threads.into_iter().for_each(|h| h.join().unwrap());
         assert!(crowded > 50, "{crowded} of 100");
-        assert_eq!(
-            watch.share(tids.into_iter(), ms(3000)),
-            None,
-            "too long ago"
-        );
+        assert_eq!(watch.share(holders.iter(), ms(3000)), None, "too long ago");
     }
 }
