@@ -116,3 +116,10 @@ pub fn curl<'a>(args: impl IntoIterator<Item = &'a str>) -> String {
     command.args(["--silent", "--show-error", "--max-time", "30"]);
     super::run_command(command.args(args)).expect_code(0).stdout
 }
+
+/// Status line, headers and body of the first response.
+pub fn response(text: &str) -> (&str, &str, &str) {
+    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+    let (line, headers) = head.split_once("\r\n").expect("headers");
+    (line, headers, body)
+}
