@@ -136,6 +136,7 @@ fn servers_are_measured_in_processes_of_their_own() {
         "tcp_echo_1 ",
         "tcp_echo_1000 ",
         "unix_echo_100 ",
+        "unix_echo_1000 ",
         "echo_p99 (99 %) ",
         "echo_p99_hog (99 %) ",
         "tcp_stream ",

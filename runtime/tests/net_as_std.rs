@@ -2,11 +2,13 @@
 //! their kinds, numbers and words) is the same.
 
 mod support;
+#[path = "support/system.rs"]
+mod system;
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::path::PathBuf;
 use std::time::Duration;
 use support::{alone, everywhere, within_minute};
+use system::Dir;
 
 /// A result as text; of errors all that a program can see.
 fn seen<T: std::fmt::Debug>(what: &str, r: io::Result<T>) -> String {
@@ -24,29 +26,6 @@ fn shape(v: impl std::fmt::Debug) -> String {
         .chars()
         .filter(|c| !c.is_ascii_digit())
         .collect()
-}
-
-struct Dir(PathBuf);
-
-impl Dir {
-    fn new() -> Dir {
-        use std::sync::atomic::{AtomicUsize, Ordering};
-        static N: AtomicUsize = AtomicUsize::new(0);
-        let n = N.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("weft-std-{}-{n}", std::process::id()));
-        std::fs::create_dir(&dir).unwrap();
-        Dir(dir)
-    }
-
-    fn join(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 macro_rules! program {
@@ -213,6 +192,13 @@ macro_rules! program {
                 drop(b);
                 note(seen("nobody", a.send(b"x")));
                 note(seen("nobody", a.recv(&mut buf)));
+                a.send(b"x").unwrap();
+                let error = (0..1000).find_map(|_| {
+                    std::thread::sleep(Duration::from_millis(1)); // it comes by the network
+                    a.take_error().unwrap()
+                });
+                note(format!("error {:?}", error.expect("an error").kind()));
+                note(seen("taken", a.take_error()));
                 log
             }
 

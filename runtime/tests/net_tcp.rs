@@ -2,14 +2,14 @@
 
 mod support;
 
-use runtime::net::{Shutdown, TcpListener, TcpStream};
+use runtime::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use socket2::{Domain, Socket, Type};
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use support::everywhere;
+use support::{everywhere, within_minute};
 
 fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -399,6 +399,33 @@ fn of_several_addresses_the_first_that_accepts_is_taken() {
             assert_eq!(from, stream.local_addr().unwrap());
             assert!(other.peer_addr().unwrap().is_ipv6());
         }
+    });
+}
+
+/// The one P goes on with others while somebody looks a name up.
+#[test]
+fn a_lookup_that_takes_long_holds_nobody_up() {
+    struct Slow(SocketAddr);
+    impl ToSocketAddrs for Slow {
+        type Iter = std::option::IntoIter<SocketAddr>;
+        fn to_socket_addrs(&self) -> std::io::Result<Self::Iter> {
+            std::thread::sleep(Duration::from_millis(300)); // as in the C library
+            Ok(Some(self.0).into_iter())
+        }
+    }
+    let _alone = support::alone();
+    within_minute(|| {
+        runtime::start(1).run(|| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let slow = Slow(listener.local_addr().unwrap());
+            let looks_up = runtime::go!(move || TcpStream::connect(slow).map(drop).unwrap());
+            let mut turns = 0;
+            while !looks_up.is_finished() {
+                runtime::time::sleep(Duration::from_millis(1));
+                turns += 1;
+            }
+            assert!(turns > 20, "{turns} turns in 300 ms");
+        });
     });
 }
 

@@ -4,9 +4,11 @@ mod support;
 #[path = "support/waits.rs"]
 mod waits;
 
+use runtime::net::unix::SocketAddr;
 use runtime::net::{Shutdown, UnixDatagram, UnixListener, UnixStream};
 use std::io::{IoSlice, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
+use std::os::linux::net::SocketAddrExt;
 use std::sync::Arc;
 use std::time::Duration;
 use support::{everywhere, fds};
@@ -24,6 +26,12 @@ fn a_server_at_an_abstract_name_and_at_a_path() {
             listeners[1].local_addr().unwrap().as_pathname(),
             Some(&*path)
         );
+        let name = |addr: std::io::Result<SocketAddr>| {
+            let name = addr.unwrap().as_abstract_name().map(<[u8]>::to_vec);
+            name.expect("an abstract name")
+        };
+        let bound = addr.as_abstract_name().unwrap();
+        assert_eq!(name(listeners[0].local_addr()), bound);
         let servers = listeners.map(|l| {
             runtime::go!(move || for stream in l.incoming().take(20) {
                 let stream = stream.unwrap();
@@ -35,6 +43,7 @@ fn a_server_at_an_abstract_name_and_at_a_path() {
                 UnixStream::connect_addr(&addr).unwrap(),
                 UnixStream::connect(&path).unwrap(),
             ];
+            assert_eq!(name(streams[0].peer_addr()), bound);
             for mut stream in streams {
                 stream.write_all(b"echo").unwrap();
                 stream.shutdown(Shutdown::Write).unwrap();
@@ -173,6 +182,22 @@ fn datagrams_wait_for_a_slow_receiver() {
         let each = u64::from(total / 3);
         assert_eq!(sum, 3 * each * (each - 1) / 2);
         senders.into_iter().for_each(|h| h.join().unwrap());
+    });
+}
+
+#[test]
+fn who_has_an_abstract_name_is_told_from_others() {
+    everywhere(|| {
+        let (from, to) = (waits::abstract_addr(), waits::abstract_addr());
+        let sender = UnixDatagram::bind_addr(&from).unwrap();
+        let receiver = UnixDatagram::bind_addr(&to).unwrap();
+        sender.send_to_addr(b"x", &to).unwrap();
+        let (n, who) = receiver.recv_from(&mut [0; 8]).unwrap();
+        assert_eq!((n, who.as_abstract_name()), (1, from.as_abstract_name()));
+        let listener = UnixListener::bind_addr(&waits::abstract_addr()).unwrap();
+        let at = listener.local_addr().unwrap();
+        let _stream = UnixStream::connect_addr(&at).unwrap();
+        assert!(listener.accept().unwrap().1.is_unnamed());
     });
 }
 

@@ -1,13 +1,17 @@
 //! Descriptors that goroutines wait for: pipes here, whatever can be polled.
 
 mod support;
+#[path = "support/system.rs"]
+mod system;
 
 use runtime::io::Registered;
+use runtime::park::WaitReason;
 use runtime::sync::Semaphore;
 use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Write, pipe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::{alone, everywhere, within_minute};
+use system::{Dir, event, inotify};
 
 fn registered_pipe() -> (Registered<PipeReader>, Registered<PipeWriter>) {
     let (rx, tx) = pipe().unwrap();
@@ -251,6 +255,62 @@ fn a_busy_p_still_polls() {
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
         busy.into_iter().for_each(|h| h.join().unwrap());
         writer.join().unwrap();
+    });
+    // What the monitor finds, which looks every millisecond, does not count.
+    assert!(rt.metrics().network_readied > 0, "the P never polled");
+}
+
+/// What is there is read at once: the first attempt comes before any wait.
+#[test]
+fn who_finds_something_does_not_wait() {
+    let _alone = alone();
+    for procs in support::PROCS {
+        let rt = runtime::start(procs);
+        rt.run(|| {
+            let (mut rx, mut tx) = registered_pipe();
+            let (mut a, mut b) = runtime::net::UnixStream::pair().unwrap();
+            let mut byte = [0];
+            for i in 0..100 {
+                for tx in [&mut tx as &mut dyn Write, &mut b] {
+                    tx.write_all(&[i]).unwrap();
+                }
+                for rx in [&mut rx as &mut dyn Read, &mut a] {
+                    rx.read_exact(&mut byte).unwrap();
+                    assert_eq!(byte, [i]);
+                }
+            }
+        });
+        let parks = rt.metrics().parks;
+        let waits = parks.iter().find(|(why, _)| *why == WaitReason::IoWait);
+        assert_eq!(waits, None, "{procs} Ps");
+    }
+}
+
+/// Whatever can be polled: an eventfd between goroutines, and what happens in a directory.
+#[test]
+fn an_eventfd_and_an_inotify_wake_goroutines() {
+    everywhere(|| {
+        let event = Arc::new(Registered::new(event()).unwrap());
+        let raised = event.clone();
+        let waits = runtime::go!(move || {
+            let mut n = [0; 8];
+            (&*event).read_exact(&mut n).unwrap();
+            u64::from_ne_bytes(n)
+        });
+        runtime::yield_now();
+        (&*raised).write_all(&7u64.to_ne_bytes()).unwrap();
+        assert_eq!(waits.join().unwrap(), 7);
+
+        let dir = Dir::new();
+        let mut watch = Registered::new(inotify(&dir.0)).unwrap();
+        let waits = runtime::go!(move || {
+            let mut events = [0; 4096];
+            let n = watch.read(&mut events).unwrap();
+            String::from_utf8_lossy(&events[..n]).into_owned()
+        });
+        runtime::yield_now();
+        std::fs::write(dir.join("a_new_file"), "x").unwrap();
+        assert!(waits.join().unwrap().contains("a_new_file"));
     });
 }
 

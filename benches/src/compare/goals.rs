@@ -106,6 +106,7 @@ pub const GOALS: &[Goal] = &[
     go("tcp_echo_1000", 1.3),
     go("unix_echo_1", 1.3),
     go("unix_echo_100", 1.3),
+    go("unix_echo_1000", 1.3),
     go("http_keepalive_64", 1.3),
     go("http_keepalive_1000", 1.3),
     near_floor("tcp_echo_1"),
@@ -113,6 +114,7 @@ pub const GOALS: &[Goal] = &[
     near_floor("tcp_echo_1000"),
     near_floor("unix_echo_1"),
     near_floor("unix_echo_100"),
+    near_floor("unix_echo_1000"),
     near_floor("http_keepalive_64"),
     near_floor("http_keepalive_1000"),
     Goal {

@@ -356,3 +356,34 @@ impl Drop for Polling<'_> {
         self.poller.polling.store(false, Ordering::Release);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// What a poll brings for a use that is over finds nobody, though the slot is in use again.
+    #[test]
+    fn a_key_names_one_use_of_a_slot() {
+        let mut table = Table {
+            slots: Vec::new(),
+            free: Vec::new(),
+        };
+        let descs = [(); 2].map(|()| Desc::new());
+        let old = table.take(&descs[0]);
+        assert!(std::ptr::eq(
+            table.get(Place::of(old.key())).unwrap(),
+            &*descs[0]
+        ));
+        assert!(table.release(old));
+        let new = table.take(&descs[1]);
+        assert_eq!(old.slot, new.slot);
+        assert!(table.get(Place::of(old.key())).is_none());
+        assert!(std::ptr::eq(
+            table.get(Place::of(new.key())).unwrap(),
+            &*descs[1]
+        ));
+        assert!(!table.release(old), "it was released before");
+        assert!(table.release(new));
+        assert_ne!(new.key(), WAKE_KEY);
+    }
+}

@@ -78,10 +78,11 @@ pub fn migrating() -> bool {
     std::env::var("RUNTIME_DEBUG").is_ok_and(|v| v.contains("migrate=always"))
 }
 
-/// A number of repetitions: `n` in release, a tenth in debug, a hundredth when each switch
+/// A number of repetitions: `n` in release or with `WEFT_STRESS` set, else a tenth, and a hundredth of that when each switch
 /// changes threads.
 pub fn scale(n: usize) -> usize {
-    let n = if cfg!(debug_assertions) { n / 10 } else { n };
+    let all = !cfg!(debug_assertions) || std::env::var_os("WEFT_STRESS").is_some();
+    let n = if all { n } else { n / 10 };
     let n = if migrating() { n / 100 } else { n };
     n.max(1)
 }

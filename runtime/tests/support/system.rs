@@ -2,8 +2,12 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use runtime::signal::Signal;
+use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::FromRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Sends a signal to this very process.
@@ -60,5 +64,40 @@ pub fn one_cpu() {
         let mut one = std::mem::zeroed::<libc::cpu_set_t>();
         libc::CPU_SET(first.unwrap(), &mut one);
         assert_eq!(libc::sched_setaffinity(0, size, &one), 0);
+    }
+}
+
+/// What tells of new files in `dir`: an inotify.
+pub fn inotify(dir: &Path) -> File {
+    let dir = CString::new(dir.as_os_str().as_bytes()).unwrap();
+    // SAFETY: a new descriptor, which is nobody's; the path ends in a zero.
+    unsafe {
+        let fd = libc::inotify_init1(libc::IN_CLOEXEC);
+        assert!(libc::inotify_add_watch(fd, dir.as_ptr(), libc::IN_CREATE) >= 0);
+        File::from_raw_fd(fd)
+    }
+}
+
+/// A directory of a test's own, which goes with this.
+pub struct Dir(pub PathBuf);
+
+impl Dir {
+    #[allow(clippy::new_without_default, reason = "it makes a directory")]
+    pub fn new() -> Dir {
+        static N: AtomicUsize = AtomicUsize::new(0);
+        let n = N.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("weft-test-{}-{n}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        Dir(dir)
+    }
+
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -170,6 +170,21 @@ pub fn all() -> Vec<Case> {
     cases
 }
 
+/// A listener whose queue is full: it drops what asks for a connection. Its address, and what it is full of.
+pub fn full_listener() -> (std::net::SocketAddr, (socket2::Socket, Vec<TcpStream>)) {
+    let l = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+    l.bind(&any.into()).unwrap();
+    l.listen(0).unwrap();
+    let at = l.local_addr().unwrap().as_socket().unwrap();
+    let soon = Duration::from_millis(20);
+    let mut queued = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&at, soon) {
+        queued.push(stream);
+    }
+    (at, (l, queued))
+}
+
 /// Operations that wait for a socket that nobody has yet.
 pub fn connects() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -185,20 +200,10 @@ pub fn connects() -> Vec<Case> {
             _keep: keep,
         });
     };
-    // A listener whose queue is full drops what asks for a connection.
-    let l = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
-    l.bind(&any.into()).unwrap();
-    l.listen(0).unwrap();
-    let at = l.local_addr().unwrap().as_socket().unwrap();
-    let soon = Duration::from_millis(20);
-    let mut queued = Vec::new();
-    while let Ok(stream) = TcpStream::connect_timeout(&at, soon) {
-        queued.push(stream);
-    }
+    let (at, full) = full_listener();
     push(
         "tcp connect",
-        Arc::new((l, queued)),
+        Arc::new(full),
         Arc::new(move || TcpStream::connect(at).map(drop).unwrap_err()),
     );
     let addr = abstract_addr();

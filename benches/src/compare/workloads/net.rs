@@ -79,6 +79,12 @@ pub(super) const TABLE: &[Workload] = &[
         true,
         100,
     ),
+    echo(
+        "unix_echo_1000",
+        "round trips of 64 bytes by a Unix socket, 1,000 connections",
+        true,
+        1_000,
+    ),
     tail(
         "echo_p99",
         "99 % of single round trips, 100 connections by TCP",
