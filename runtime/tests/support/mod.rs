@@ -160,7 +160,12 @@ pub fn mappings() -> usize {
 
 /// A number of KiB out of /proc/self/status, such as `VmRSS`.
 pub fn status_kib(key: &str) -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    status_kib_of(std::process::id(), key)
+}
+
+/// The same of another process.
+pub fn status_kib_of(process: u32, key: &str) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find(|l| l.starts_with(key)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
@@ -180,7 +185,8 @@ pub fn child(name: &str, env: &[(&str, &str)], limit: Duration) -> Output {
     wait(cmd.spawn().unwrap(), limit)
 }
 
-fn child_command(name: &str, env: &[(&str, &str)]) -> Command {
+/// The command that does so, for a child that is talked to.
+pub fn child_command(name: &str, env: &[(&str, &str)]) -> Command {
     let mut cmd = Command::new(std::env::current_exe().unwrap());
     cmd.args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env("WEFT_CHILD", name)
