@@ -4,7 +4,7 @@
 mod common;
 
 use common::TempTree;
-use common::served::{Served, rest};
+use common::served::{Served, rest, take_panics};
 use examples::httpd::{Limits, Options};
 use std::io::{ErrorKind, Read, Write};
 use std::thread;
@@ -40,12 +40,13 @@ fn refused(served: &Served, request: impl AsRef<[u8]>, code: &str) {
     assert!(text.contains("Connection: close\r\n"), "{text}");
 }
 
-/// The server answers others.
+/// The server answers others, and has not panicked.
 #[track_caller]
 fn goes_on(served: Served) {
     let text = served.exchange("GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(text.ends_with("Hello, World!"), "{text}");
     assert_eq!(served.stop().cut, 0);
+    assert_eq!(take_panics(), [""; 0]);
 }
 
 #[test]

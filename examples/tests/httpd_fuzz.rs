@@ -3,7 +3,8 @@
 
 mod common;
 
-use common::served::Served;
+use common::TempTree;
+use common::served::{Served, take_panics};
 use examples::httpd::{Decoder, Framing, Limits, Options, parse};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -22,12 +23,14 @@ where
         None => Duration::from_secs(3),
     };
     let begin = Instant::now();
-    let mut runner = TestRunner::new(Config {
+    let config = Config {
         cases: 200,
         failure_persistence: None,
         ..Config::default()
-    });
+    };
     while begin.elapsed() < time {
+        // A runner that has had its cases tries no more.
+        let mut runner = TestRunner::new(config.clone());
         if let Err(e) = runner.run(&strategy, &test) {
             panic!("{e}");
         }
@@ -88,18 +91,113 @@ fn words() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|words| words.concat().into_bytes())
 }
 
+/// Parts of paths, some of which lead to files of [`files`].
+const PARTS: &[&str] = &[
+    "letters.txt",
+    "letters%2etxt",
+    "%6Cetters.txt",
+    "a%20b.txt",
+    "%c3%a4.txt",
+    "empty.txt",
+    "sub",
+    "index.html",
+    "..",
+    "%2e%2e",
+    ".",
+    "",
+    "%00",
+    "%2f",
+    "%25",
+    "%",
+    "%4",
+    "%zz",
+    "%\u{e4}",
+];
+
+fn files() -> TempTree {
+    let tree = TempTree::new();
+    for name in [
+        "letters.txt",
+        "a b.txt",
+        "\u{e4}.txt",
+        "index.html",
+        "sub/index.html",
+    ] {
+        tree.file(name, "abcdefghij");
+    }
+    tree.file("empty.txt", "");
+    tree
+}
+
+fn path() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        2 => prop::sample::select(PARTS).prop_map(str::to_owned),
+        1 => any::<u8>().prop_map(|byte| format!("%{byte:02X}")),
+    ];
+    prop_oneof![
+        1 => Just("/letters.txt".to_owned()),
+        1 => prop::collection::vec(part, 0..4).prop_map(|parts| format!("/{}", parts.join("/"))),
+    ]
+}
+
+/// The value of a `Range`.
+fn range() -> impl Strategy<Value = String> {
+    let end = prop_oneof![
+        4 => (0..13u64).prop_map(|n| n.to_string()),
+        2 => Just(String::new()),
+        1 => any::<u64>().prop_map(|n| n.to_string()),
+        1 => prop::sample::select(vec!["18446744073709551615", "18446744073709551616", "+1", "x"])
+            .prop_map(str::to_owned),
+    ];
+    let unit = prop::sample::select(vec!["bytes=", "bytes=", "bytes=", "bytes", "lines="]);
+    (unit, end.clone(), end).prop_map(|(unit, first, last)| format!("{unit}{first}-{last}"))
+}
+
+/// A date as headers have it, or nearly.
+fn date() -> impl Strategy<Value = String> {
+    let day = prop::sample::select(vec!["Mon", "Sun", "Sunday", "Xxx"]);
+    let month = prop::sample::select(vec!["Jan", "Feb", "Dec", "Xxx"]);
+    let year = prop_oneof![1969..2040u32, any::<u16>().prop_map(u32::from)];
+    let time = (0..26u8, 0..62u8, 0..62u8);
+    (day, 0..34u8, month, year, time, 0..3u8).prop_map(
+        |(name, day, month, year, (h, m, s), form)| match form {
+            0 => format!("{name}, {day:02} {month} {year:04} {h:02}:{m:02}:{s:02} GMT"),
+            1 => {
+                let year = year % 100;
+                format!("{name}, {day:02}-{month}-{year:02} {h:02}:{m:02}:{s:02} GMT")
+            }
+            _ => format!("{name} {month} {day:2} {h:02}:{m:02}:{s:02} {year:04}"),
+        },
+    )
+}
+
+/// Asks for a file, or what may be below it.
+fn of_files() -> impl Strategy<Value = String> {
+    let method = prop::sample::select(vec!["GET", "GET", "HEAD"]);
+    let header = prop_oneof![
+        2 => range().prop_map(|range| format!("Range: {range}\r\n")),
+        1 => date().prop_map(|date| format!("If-Modified-Since: {date}\r\n")),
+        1 => date().prop_map(|date| format!("If-Range: {date}\r\n")),
+    ];
+    let headers = prop::collection::vec(header, 0..3).prop_map(|all| all.concat());
+    (method, path(), headers).prop_map(|(method, path, headers)| {
+        format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n")
+    })
+}
+
 /// A good request that was changed in a few places.
 fn spoilt() -> impl Strategy<Value = Vec<u8>> {
-    let good = prop::sample::select(vec![
+    let fixed = prop::sample::select(vec![
         "GET /plaintext?a=b HTTP/1.1\r\nHost: x\r\nUser-Agent: y\r\nAccept: */*\r\n\r\n",
         "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
         "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n\
          5;a=b\r\nhello\r\na\r\n0123456789\r\n0\r\nA: b\r\n\r\n",
         "GET / HTTP/1.0\r\nConnection: keep-alive\r\nRange: bytes=1-2\r\n\r\n",
     ]);
+    let good = prop_oneof![fixed.prop_map(str::to_owned), of_files()];
     let changes = prop::collection::vec((any::<prop::sample::Index>(), 0..3u8, any::<u8>()), 0..5);
     (good, changes).prop_map(|(good, changes)| {
-        let mut bytes = good.as_bytes().to_vec();
+        let mut bytes = good.into_bytes();
         for (at, how, byte) in changes {
             let at = at.index(bytes.len());
             match how {
@@ -117,6 +215,7 @@ fn anything() -> impl Strategy<Value = Vec<u8>> {
         1 => prop::collection::vec(any::<u8>(), 0..200),
         3 => words(),
         3 => spoilt(),
+        3 => of_files().prop_map(String::into_bytes),
     ]
 }
 
@@ -202,7 +301,9 @@ fn chunks_mean_the_same_however_they_arrive() {
 
 #[test]
 fn the_server_survives_everything() {
+    let tree = files();
     let served = Served::http(Options {
+        root: Some(tree.to_path_buf()),
         limits: Limits {
             head_time: Duration::from_millis(200),
             body_time: Duration::from_millis(200),
@@ -214,11 +315,13 @@ fn the_server_survives_everything() {
         let text = served.exchange(requests.concat());
         prop_assert!(text.is_empty() || text.starts_with("HTTP/1.1 "), "{}", text);
         prop_assert!(!text.contains("HTTP/1.1 500"), "{}", text);
+        prop_assert_eq!(take_panics(), [""; 0]);
         Ok(())
     });
     let text = served.exchange("GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(text.ends_with("Hello, World!"), "{text}");
     assert_eq!(served.stop().cut, 0);
+    assert_eq!(take_panics(), [""; 0]);
 }
 
 #[test]

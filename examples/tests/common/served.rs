@@ -6,13 +6,38 @@ use examples::serve::Farewell;
 use runtime::net::TcpListener;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::panic;
 use std::process::Command;
-use std::sync::mpsc;
+use std::sync::{Mutex, Once, mpsc};
 use std::thread;
 use std::time::Duration;
 
 /// No step of a test may wait longer than this, on a slow and busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What goroutines have panicked with, since [`take_panics`].
+static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// The panics of goroutines since the last call, of all servers here: a guest that panics is gone
+/// alone, and its client cannot tell that from a close.
+pub fn take_panics() -> Vec<String> {
+    std::mem::take(&mut *PANICS.lock().expect("nobody panics with it"))
+}
+
+fn watch_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let previous = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            // A test that fails is none of them.
+            if runtime::current().is_some() {
+                let mut panics = PANICS.lock().expect("nobody panics with it");
+                panics.push(info.to_string());
+            }
+            previous(info);
+        }));
+    });
+}
 
 /// A server that runs.
 pub struct Served {
@@ -27,6 +52,7 @@ impl Served {
     where
         F: FnOnce(&TcpListener, &Receiver<()>) -> io::Result<Farewell> + Send + 'static,
     {
+        watch_panics();
         let (shutdown, asked) = channels::bounded(1);
         let (tx, rx) = mpsc::channel();
         let thread = thread::spawn(move || {
