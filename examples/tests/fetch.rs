@@ -233,10 +233,11 @@ fn https_trusts_whom_it_is_told_to() {
 
 #[test]
 fn the_experiment_prints_its_table_and_draws_it() {
+    const LATENCY: f64 = 0.010;
     let tree = TempTree::new();
     let dir = tree.join("plots");
     let mut command = Command::new(FETCH);
-    let out = run_command(command.args(["--latency=5", "--plot"]).arg(&dir)).expect_code(0);
+    let out = run_command(command.args(["--latency=10", "--plot"]).arg(&dir)).expect_code(0);
     assert_eq!(out.stderr, "", "a bar where no terminal is");
     let lines: Vec<_> = out.stdout.lines().collect();
     assert_eq!(lines.len(), 1 + 5 + 1, "{out:#?}");
@@ -244,7 +245,7 @@ fn the_experiment_prints_its_table_and_draws_it() {
         lines[0].contains("URLs") && lines[0].ends_with("goroutines"),
         "{out:#?}"
     );
-    let mut pool = 0.0;
+    let (mut pool, mut goroutines) = (0.0, 0.0);
     for (line, urls) in lines[1..].iter().zip(["1", "10", "50", "100", "500"]) {
         let cells: Vec<_> = line.split_whitespace().collect();
         let [n, times @ ..] = &cells[..] else {
@@ -254,12 +255,19 @@ fn the_experiment_prints_its_table_and_draws_it() {
         assert_eq!(times.len(), 6, "three times in seconds");
         for time in times.chunks(2) {
             let (time, unit) = (time[0].parse::<f64>().expect("a number"), time[1]);
-            assert!(time >= 0.005 && unit == "s", "{line}");
+            assert!(time >= LATENCY && unit == "s", "{line}");
         }
         pool = times[0].parse().unwrap();
+        goroutines = times[4].parse().unwrap();
     }
+    // Two at once take half of this; all at once some twentieth of it, and more where CPUs are busy.
+    let one_by_one = 500.0 * LATENCY;
     let cpus = thread::available_parallelism().map_or(1, |n| n.get());
-    assert!(pool >= 500.0 * 0.005 / cpus as f64, "{pool}");
+    assert!(pool >= one_by_one / cpus as f64, "{pool}");
+    assert!(
+        goroutines < one_by_one / 2.0,
+        "{goroutines} s, one by one it takes {one_by_one} s"
+    );
     let svg = std::fs::read_to_string(dir.join("fetch.svg")).unwrap();
     assert!(
         svg.starts_with("<svg") && svg.contains("goroutines"),
