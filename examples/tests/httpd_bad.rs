@@ -4,9 +4,12 @@
 mod common;
 
 use common::TempTree;
-use common::served::{Served, rest, take_panics};
+use common::program::Server;
+use common::served::{PATIENCE, Served, rest, take_panics};
 use examples::httpd::{Limits, Options};
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -326,4 +329,64 @@ fn who_does_not_take_a_response_gets_no_other_bytes_into_it() {
     assert!(body.len() < large.len(), "the system keeps all of it");
     assert!(large.starts_with(body), "{} bytes", body.len());
     goes_on(served);
+}
+
+/// The CPU time that a process has used, of all its threads.
+fn cpu_time(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // The second field, a name in brackets, may contain anything.
+    let (_, after) = stat.rsplit_once(')').unwrap();
+    let ticks = after.split_whitespace().skip(11).take(2);
+    let ticks: u64 = ticks.map(|n| n.parse::<u64>().unwrap()).sum();
+    Duration::from_millis(10 * ticks)
+}
+
+#[test]
+fn a_server_without_files_left_waits_for_some_and_does_not_spin() {
+    const FILES: usize = 40;
+    let tree = TempTree::new();
+    let said = tree.join("stderr");
+    let limited = format!(r#"ulimit -n {FILES} && exec "$0" --listen=127.0.0.1:0"#);
+    let server = Server::start_command(
+        Command::new("sh")
+            .args(["-c", &limited, env!("CARGO_BIN_EXE_httpd")])
+            // Not a pipe: a full one would stop a server that spins.
+            .stderr(File::create(&said).unwrap()),
+    );
+    let pid = server.child.id();
+    let complaints = || {
+        let said = fs::read_to_string(&said).unwrap();
+        said.matches("cannot accept").count()
+    };
+    let begin = Instant::now();
+    // Those that it cannot take, the system keeps for it.
+    let mut clients: Vec<_> = (0..FILES).map(|_| server.connect()).collect();
+    while complaints() == 0 {
+        assert!(begin.elapsed() < PATIENCE, "it takes them all");
+        thread::sleep(Duration::from_millis(5));
+    }
+
+    let before = cpu_time(pid);
+    thread::sleep(Duration::from_secs(1));
+    let used = cpu_time(pid) - before;
+    assert!(used < Duration::from_millis(300), "{used:?} in a second");
+    // The pauses grow from 5 ms to a second.
+    let (complaints, seconds) = (complaints(), begin.elapsed().as_secs());
+    assert!(complaints as u64 <= 9 + seconds, "{complaints} times");
+
+    let get = "GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n";
+    // Who was let in is served.
+    let first = &mut clients[0];
+    first.write_all(get.as_bytes()).unwrap();
+    let mut text = Vec::new();
+    while !text.ends_with(b"Hello, World!") {
+        let mut byte = [0];
+        first.read_exact(&mut byte).unwrap();
+        text.push(byte[0]);
+    }
+    drop(clients);
+    let mut late = server.connect();
+    late.write_all(get.as_bytes()).unwrap();
+    late.shutdown(std::net::Shutdown::Write).unwrap();
+    assert!(rest(&mut late).ends_with("Hello, World!"));
 }

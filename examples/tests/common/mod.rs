@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "every test program uses its own part of this")]
 
+pub mod program;
 pub mod served;
 
 use socket2::{Domain, Socket, Type};
