@@ -370,7 +370,7 @@ fn the_program_writes_one_page_that_needs_nothing_else() {
 #[test]
 fn a_browser_runs_the_page() {
     let Some(browser) = browser::find() else {
-        println!("skipped: chromium is not installed");
+        common::skipped("chromium is not installed");
         return;
     };
     let dir = TempTree::new();
@@ -436,7 +436,7 @@ const STEPS: &str = r##"<script>
 #[test]
 fn keys_and_clicks_follow_arrows() {
     let Some(browser) = browser::find() else {
-        println!("skipped: chromium is not installed");
+        common::skipped("chromium is not installed");
         return;
     };
     let dir = TempTree::new();

@@ -10,7 +10,7 @@ use socket2::{Domain, Socket, Type};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,12 @@ pub fn nobody() -> (Socket, SocketAddr) {
     socket.bind(&any.into()).expect("a free port");
     let addr = socket.local_addr().expect("bound").as_socket();
     (socket, addr.expect("of the Internet"))
+}
+
+/// Says why a test does nothing, past the capture of what tests print.
+pub fn skipped(why: &str) {
+    // Without a standard error nobody reads it anyway.
+    let _ = writeln!(io::stderr(), "\nSKIPPED: {why}");
 }
 
 /// No program may take longer than this, on a slow and busy machine.

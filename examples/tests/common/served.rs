@@ -130,7 +130,7 @@ pub fn rest(stream: &mut TcpStream) -> String {
 pub fn is_installed(program: &str) -> bool {
     let there = Command::new(program).arg("--version").output().is_ok();
     if !there {
-        println!("SKIPPED: {program} is not installed");
+        super::skipped(&format!("{program} is not installed"));
     }
     there
 }
