@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::served::{PATIENCE, Served};
+use common::served::{PATIENCE, Served, is_installed};
 use common::{Output, TempTree, nobody, run, run_command};
 use examples::httpd::Options;
 use std::io::{Read, Write};
@@ -275,4 +275,25 @@ fn the_experiment_prints_its_table_and_draws_it() {
     );
     let png = std::fs::read(dir.join("fetch.png")).unwrap();
     assert!(png.starts_with(b"\x89PNG\r\n") && png.len() > 5000);
+}
+
+#[test]
+fn on_a_terminal_a_bar_grows_and_is_gone_in_the_end() {
+    if !is_installed("script") {
+        return;
+    }
+    let served = Served::http(Options::default());
+    let mut command = Command::new("script");
+    command
+        .args(["-qec", r#""$FETCH" "$URL" "$URL" "$URL""#, "/dev/null"])
+        .env("SHELL", "/bin/sh")
+        .env("TERM", "xterm")
+        .env("FETCH", FETCH)
+        .env("URL", served.url("/plaintext"));
+    let out = run_command(&mut command).expect_code(0);
+    let (bars, after) = out.stdout.rsplit_once("\x1b[2K").expect("lines cleared");
+    assert!(bars.contains("fetching [="), "{out:#?}");
+    assert!(bars.contains("=] 3/3, "), "{out:#?}");
+    assert!(after.starts_with("3 of 3 fetched, "), "{out:#?}");
+    served.stop();
 }
