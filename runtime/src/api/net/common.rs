@@ -132,7 +132,7 @@ macro_rules! data_socket {
         /// When operations of this handle that read end (Go's `SetReadDeadline`): from then on
         /// they fail with [`ErrorKind::TimedOut`](std::io::ErrorKind::TimedOut), also if there is
         /// something to read, until it is set anew. Goroutines that wait already are bound by it,
-        /// too; a plain thread that waits keeps the deadline with which it began.
+        /// too; a plain thread that waits may keep the deadline with which it began.
         pub fn set_read_deadline(&self, deadline: Option<Instant>) {
             self.0.set_deadline(Side::Read, deadline);
         }
