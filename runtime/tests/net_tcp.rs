@@ -402,6 +402,21 @@ fn of_several_addresses_the_first_that_accepts_is_taken() {
     });
 }
 
+/// The kernel has no way by TCP to all at once.
+#[test]
+fn what_cannot_be_reached_is_said_to_be_so() {
+    everywhere(|| {
+        let all: SocketAddr = "255.255.255.255:9".parse().unwrap();
+        let limit = Duration::from_secs(60);
+        for e in [
+            TcpStream::connect(all).unwrap_err(),
+            TcpStream::connect_timeout(&all, limit).unwrap_err(),
+        ] {
+            assert_eq!(e.kind(), ErrorKind::NetworkUnreachable);
+        }
+    });
+}
+
 /// The one P goes on with others while somebody looks a name up.
 #[test]
 fn a_lookup_that_takes_long_holds_nobody_up() {

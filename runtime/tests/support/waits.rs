@@ -7,6 +7,7 @@ use runtime::net::{
 use std::any::Any;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::os::linux::net::SocketAddrExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -139,6 +140,12 @@ pub fn all() -> Vec<Case> {
     let (a, b) = unix();
     writes!(cases, "unix write", UnixStream, a, b, |s| (&*s)
         .write(&BLOCK));
+    let (a, b) = unix();
+    reads!(cases, "unix read_vectored", UnixStream, a, b, |s| (&*s)
+        .read_vectored(&mut [IoSliceMut::new(&mut [0])]));
+    let (a, b) = unix();
+    writes!(cases, "unix write_vectored", UnixStream, a, b, |s| (&*s)
+        .write_vectored(&[IoSlice::new(&BLOCK)]));
     let dgram = || UnixDatagram::pair().unwrap();
     let (a, b) = dgram();
     reads!(cases, "datagram recv", UnixDatagram, a, b, |s| s
@@ -146,6 +153,12 @@ pub fn all() -> Vec<Case> {
     let (a, b) = dgram();
     reads!(cases, "datagram recv_from", UnixDatagram, a, b, |s| s
         .recv_from(&mut [0]));
+    let (a, b) = dgram();
+    reads!(cases, "datagram peek", UnixDatagram, a, b, |s| s
+        .peek(&mut [0]));
+    let (a, b) = dgram();
+    reads!(cases, "datagram peek_from", UnixDatagram, a, b, |s| s
+        .peek_from(&mut [0]));
     let (a, b) = dgram();
     writes!(cases, "datagram send of a pair", UnixDatagram, a, b, |s| s
         .send(b"x"));
@@ -165,9 +178,62 @@ pub fn all() -> Vec<Case> {
             }
         }
     };
-    let case = case("datagram send_to", &socket, b, wait, UnixDatagram::close);
-    cases.push(timed!(case, socket, set_write_timeout, set_write_deadline));
+    let to_name = case(
+        "datagram send_to_addr",
+        &socket,
+        b,
+        wait,
+        UnixDatagram::close,
+    );
+    cases.push(timed!(
+        to_name,
+        socket,
+        set_write_timeout,
+        set_write_deadline
+    ));
+    let file = SocketFile::new();
+    let b = UnixDatagram::bind(&file.0).unwrap();
+    let socket = Arc::new(UnixDatagram::unbound().unwrap());
+    let path = file.0.clone();
+    let wait = move |s: &UnixDatagram| {
+        loop {
+            if let Err(e) = s.send_to(b"x", &path) {
+                return e;
+            }
+        }
+    };
+    let to_path = case(
+        "datagram send_to",
+        &socket,
+        (b, file),
+        wait,
+        UnixDatagram::close,
+    );
+    cases.push(timed!(
+        to_path,
+        socket,
+        set_write_timeout,
+        set_write_deadline
+    ));
     cases
+}
+
+/// A name for a socket in the file system, which goes with this.
+struct SocketFile(PathBuf);
+
+impl SocketFile {
+    fn new() -> SocketFile {
+        static N: AtomicUsize = AtomicUsize::new(0);
+        let n = N.fetch_add(1, Ordering::Relaxed);
+        let name = format!("weft-waits-{}-{n}", std::process::id());
+        SocketFile(std::env::temp_dir().join(name))
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// A listener whose queue is full: it drops what asks for a connection. Its address, and what it is full of.
@@ -205,6 +271,13 @@ pub fn connects() -> Vec<Case> {
         "tcp connect",
         Arc::new(full),
         Arc::new(move || TcpStream::connect(at).map(drop).unwrap_err()),
+    );
+    let (at, full) = full_listener();
+    let hour = Duration::from_secs(3600);
+    push(
+        "tcp connect_timeout",
+        Arc::new(full),
+        Arc::new(move || TcpStream::connect_timeout(&at, hour).map(drop).unwrap_err()),
     );
     let addr = abstract_addr();
     let l = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
