@@ -245,6 +245,37 @@ fn bad_chunks() {
     goes_on(served);
 }
 
+/// Between requests a client may be quiet for so long; then it is gone, without an answer to nothing.
+#[test]
+fn who_asks_for_nothing_more_is_let_go() {
+    const IDLE: Duration = Duration::from_millis(500);
+    let served = Served::http(Options {
+        limits: Limits {
+            idle_time: IDLE,
+            ..Limits::default()
+        },
+        ..Options::default()
+    });
+    let mut stream = served.connect();
+    for _ in 0..2 {
+        thread::sleep(IDLE / 10);
+        stream
+            .write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")
+            .unwrap();
+        let mut text = Vec::new();
+        while !text.ends_with(b"Hello, World!") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            text.push(byte[0]);
+        }
+    }
+    let begin = Instant::now();
+    assert_eq!(rest(&mut stream), "");
+    // From when it has answered, which is a little before we have read the answer.
+    assert!(begin.elapsed() >= IDLE / 2, "{:?}", begin.elapsed());
+    goes_on(served);
+}
+
 #[test]
 fn slow_clients_are_told_so() {
     let served = served();
