@@ -5,7 +5,7 @@ mod common;
 
 use common::TempTree;
 use common::program::Server;
-use common::served::{PATIENCE, Served, rest, take_panics};
+use common::served::{PATIENCE, Served, rest, take_panics, up_to};
 use examples::httpd::{Limits, Options};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
@@ -262,12 +262,7 @@ fn who_asks_for_nothing_more_is_let_go() {
         stream
             .write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")
             .unwrap();
-        let mut text = Vec::new();
-        while !text.ends_with(b"Hello, World!") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap();
-            text.push(byte[0]);
-        }
+        up_to(&mut stream, b"Hello, World!");
     }
     let begin = Instant::now();
     assert_eq!(rest(&mut stream), "");
@@ -409,12 +404,7 @@ fn a_server_without_files_left_waits_for_some_and_does_not_spin() {
     // Who was let in is served.
     let first = &mut clients[0];
     first.write_all(get.as_bytes()).unwrap();
-    let mut text = Vec::new();
-    while !text.ends_with(b"Hello, World!") {
-        let mut byte = [0];
-        first.read_exact(&mut byte).unwrap();
-        text.push(byte[0]);
-    }
+    up_to(first, b"Hello, World!");
     drop(clients);
     let mut late = server.connect();
     late.write_all(get.as_bytes()).unwrap();

@@ -233,8 +233,6 @@ fn a_scope_can_be_cancelled_before_any_runtime_runs() {
         "a_scope_can_be_cancelled_before_any_runtime_runs",
         &[],
         Duration::from_secs(10),
-        || {
-            scope(|s| s.cancel());
-        },
+        || scope(|s| s.cancel()),
     );
 }

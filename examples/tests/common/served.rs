@@ -126,6 +126,17 @@ pub fn rest(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// What comes up to `end`, byte by byte: what follows is left where it is.
+pub fn up_to(stream: &mut impl Read, end: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(end) {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).expect("more");
+        bytes.extend(byte);
+    }
+    bytes
+}
+
 /// Whether a program is there to test with; says so if not.
 pub fn is_installed(program: &str) -> bool {
     let there = Command::new(program).arg("--version").output().is_ok();

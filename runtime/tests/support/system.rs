@@ -82,7 +82,6 @@ pub fn inotify(dir: &Path) -> File {
 pub struct Dir(pub PathBuf);
 
 impl Dir {
-    #[allow(clippy::new_without_default, reason = "it makes a directory")]
     pub fn new() -> Dir {
         static N: AtomicUsize = AtomicUsize::new(0);
         let n = N.fetch_add(1, Ordering::Relaxed);

@@ -46,6 +46,15 @@ fn case<S: Send + Sync + 'static>(
     }
 }
 
+/// Does it again and again until it fails.
+fn until_error<T>(mut op: impl FnMut() -> io::Result<T>) -> io::Error {
+    loop {
+        if let Err(e) = op() {
+            return e;
+        }
+    }
+}
+
 macro_rules! timed {
     ($case:expr, $socket:expr, $timeout:ident, $deadline:ident) => {{
         let mut case = $case;
@@ -68,13 +77,7 @@ macro_rules! reads {
 macro_rules! writes {
     ($cases:ident, $name:literal, $ty:ident, $socket:expr, $keep:expr, |$s:ident| $op:expr) => {{
         let socket = Arc::new($socket);
-        let wait = |$s: &$ty| {
-            loop {
-                if let Err(e) = $op {
-                    return e;
-                }
-            }
-        };
+        let wait = |$s: &$ty| until_error(|| $op);
         socket.set_nonblocking(true).unwrap();
         assert_eq!(wait(&socket).kind(), ErrorKind::WouldBlock);
         socket.set_nonblocking(false).unwrap();
@@ -171,13 +174,7 @@ pub fn all() -> Vec<Case> {
     let b = UnixDatagram::bind_addr(&at).unwrap();
     let a = UnixDatagram::unbound().unwrap();
     let socket = Arc::new(a);
-    let wait = move |s: &UnixDatagram| {
-        loop {
-            if let Err(e) = s.send_to_addr(b"x", &at) {
-                return e;
-            }
-        }
-    };
+    let wait = move |s: &UnixDatagram| until_error(|| s.send_to_addr(b"x", &at));
     let to_name = case(
         "datagram send_to_addr",
         &socket,
@@ -195,13 +192,7 @@ pub fn all() -> Vec<Case> {
     let b = UnixDatagram::bind(&file.0).unwrap();
     let socket = Arc::new(UnixDatagram::unbound().unwrap());
     let path = file.0.clone();
-    let wait = move |s: &UnixDatagram| {
-        loop {
-            if let Err(e) = s.send_to(b"x", &path) {
-                return e;
-            }
-        }
-    };
+    let wait = move |s: &UnixDatagram| until_error(|| s.send_to(b"x", &path));
     let to_path = case(
         "datagram send_to",
         &socket,
